@@ -1,0 +1,2 @@
+//! postmeter.
+fn main() {}
