@@ -1,0 +1,152 @@
+//! One attempt: one POST, and as much of its answer as is worth keeping.
+//!
+//! Says what came back, or in words why nothing did. What an answer means is for
+//! `verdict`, whether to try again for the outbox. An answer that breaks off is no
+//! answer: the calls may or may not have arrived, so they go again under the same ids.
+
+use std::error::Error;
+use std::io::{self, Write};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use reqwest::{Client, Response};
+
+use crate::verdict::MAX_RETRY_COUNT;
+use crate::{Destination, Policy};
+
+/// How much of an answer's body is read and kept.
+pub(crate) const MAX_ANSWER_BYTES: usize = 4 * 1024;
+/// The header in which Segment's clients say how often they have tried; absent at first.
+const RETRY_COUNT: &str = "X-Retry-Count";
+/// Segment's bodies shrink to a quarter or less: the compressor rarely has to grow its buffer.
+const EXPECTED_RATIO: usize = 4;
+
+/// What the destination said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// The first [`MAX_ANSWER_BYTES`], as text.
+    pub(crate) body: String,
+    pub(crate) retry_after: Option<String>,
+}
+
+/// A compressed body and how often its calls have been sent before.
+pub(crate) struct Parcel {
+    pub(crate) gzip: Vec<u8>,
+    /// Zero, and the header is absent, on the first attempt; never above [`MAX_RETRY_COUNT`].
+    pub(crate) retry_count: u32,
+}
+
+impl Parcel {
+    /// Compresses `body`, on the caller's thread.
+    ///
+    /// The largest body takes under a millisecond, less than it costs the runtime's other
+    /// tasks to be woken in a moment; a blocking thread would add two hand-overs to each batch.
+    pub(crate) fn new(body: &[u8], retries: u32) -> Self {
+        let room = Vec::with_capacity(body.len() / EXPECTED_RATIO);
+        let mut encoder = GzEncoder::new(room, Compression::fast());
+        encoder.write_all(body).expect("a Vec takes every byte");
+        let gzip = encoder.finish().expect("a Vec takes every byte");
+        Self {
+            gzip,
+            retry_count: retries.min(MAX_RETRY_COUNT),
+        }
+    }
+}
+
+/// Sends `parcel` and reads the answer, within the client's timeouts.
+///
+/// The write key goes into Basic authentication only: Segment takes it from there, and
+/// it does not have to be spliced into each body.
+pub(crate) async fn post(
+    client: &Client,
+    destination: &Destination,
+    parcel: Parcel,
+) -> Result<Answer, reqwest::Error> {
+    let mut request = client
+        .post(destination.endpoint.batch_url().clone())
+        .basic_auth(destination.write_key.expose(), Some(""))
+        .header(CONTENT_TYPE, "application/json")
+        .header(CONTENT_ENCODING, "gzip");
+    if parcel.retry_count > 0 {
+        request = request.header(RETRY_COUNT, parcel.retry_count);
+    }
+    let response = request.body(parcel.gzip).send().await?;
+    let status = response.status().as_u16();
+    let retry_after = response.headers().get(RETRY_AFTER);
+    let retry_after = retry_after
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
+    let body = beginning(response).await?;
+    Ok(Answer {
+        status,
+        body,
+        retry_after,
+    })
+}
+
+/// Reads the first bytes of the body. What is beyond is not read: the connection is given up.
+async fn beginning(mut response: Response) -> Result<String, reqwest::Error> {
+    let mut bytes = Vec::new();
+    while bytes.len() <= MAX_ANSWER_BYTES
+        && let Some(chunk) = response.chunk().await?
+    {
+        bytes.extend_from_slice(&chunk);
+    }
+    bytes.truncate(MAX_ANSWER_BYTES);
+    let mut text = String::from_utf8_lossy(&bytes).into_owned();
+    text.truncate(text.floor_char_boundary(MAX_ANSWER_BYTES)); // � is longer than the byte it replaces
+    Ok(text)
+}
+
+/// Says in words that a person understands why there was no answer.
+pub(crate) fn explain(
+    error: &reqwest::Error,
+    destination: &Destination,
+    policy: &Policy,
+) -> String {
+    let host = destination.endpoint.host();
+    if error.is_dns() {
+        return format!("cannot resolve host {host}: {}", root(error));
+    }
+    match (error.is_connect(), error.is_timeout()) {
+        (true, true) => format!(
+            "cannot connect to {host} within {:?}",
+            policy.connect_timeout
+        ),
+        (false, true) => format!("no answer from {host} within {:?}", policy.request_timeout),
+        (true, false) => match tls_error(error) {
+            Some(tls) => format!("cannot make a secure connection to {host}: {tls}"),
+            None => format!("cannot connect to {host}: {}", root(error)),
+        },
+        (false, false) => {
+            format!(
+                "the connection to {host} broke before the answer was there: {}",
+                root(error)
+            )
+        }
+    }
+}
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    let first: &(dyn Error + 'static) = error;
+    std::iter::successors(Some(first), |cause| (*cause).source())
+}
+
+fn root(error: &reqwest::Error) -> String {
+    causes(error)
+        .last()
+        .map(ToString::to_string)
+        .unwrap_or_default()
+}
+
+/// The TLS error behind `error`, which an I/O error may hide from the chain of sources.
+fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
+    causes(error).find_map(|cause| {
+        let hidden = cause
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        cause.downcast_ref().or_else(|| hidden?.downcast_ref())
+    })
+}
