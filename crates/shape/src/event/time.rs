@@ -1,0 +1,30 @@
+//! The event's time: seconds since 1970, in any way that JSON can carry a number.
+
+use jiff::{SignedDuration, Timestamp, Unit};
+
+use crate::json::Json;
+
+/// 0001-01-01, the first second that RFC 3339 can write.
+const EARLIEST_SECOND: i64 = -62_135_596_800;
+
+/// Reads whole or fractional seconds, quoted or not.
+///
+/// Nothing for what is no number, and for times outside of the years 1 to 9999.
+pub(super) fn read(value: Json<'_>) -> Option<Timestamp> {
+    let text = value.scalar()?.decoded();
+    let text = text.trim();
+    let timestamp = match text.parse::<i64>() {
+        Ok(seconds) => Timestamp::from_second(seconds).ok()?,
+        Err(_) => fractional(text.parse().ok()?)?,
+    };
+    (timestamp.as_second() >= EARLIEST_SECOND).then_some(timestamp)
+}
+
+/// To the nearest millisecond, because binary fractions rarely hit it.
+fn fractional(seconds: f64) -> Option<Timestamp> {
+    let since_1970 = SignedDuration::try_from_secs_f64(seconds).ok()?;
+    Timestamp::from_duration(since_1970)
+        .ok()?
+        .round(Unit::Millisecond)
+        .ok()
+}
