@@ -12,7 +12,7 @@
 //!              '-- accepted, refused, halved, again <-------------'
 //! ```
 //!
-//! This is the only HTTP client towards a destination, and [`verdict`] the only
+//! This is the only HTTP client towards a destination, and `verdict` the only
 //! place that knows what an answer means. The crate knows neither the journal nor
 //! what is inside a call: it never parses one, and it serialises nothing twice.
 

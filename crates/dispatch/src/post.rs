@@ -11,6 +11,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, Response};
+use rustls::CertificateError;
 
 use crate::verdict::MAX_RETRY_COUNT;
 use crate::{Destination, Policy};
@@ -116,7 +117,13 @@ pub(crate) fn explain(
             policy.connect_timeout
         ),
         (false, true) => format!("no answer from {host} within {:?}", policy.request_timeout),
-        (true, false) => match tls_error(error) {
+        (true, false) => match causes(error).find_map(|cause| cause.downcast_ref()) {
+            Some(rustls::Error::InvalidCertificate(why)) => {
+                format!(
+                    "the certificate of {host} cannot be trusted: {}",
+                    certificate_words(why)
+                )
+            }
             Some(tls) => format!("cannot make a secure connection to {host}: {tls}"),
             None => format!("cannot connect to {host}: {}", root(error)),
         },
@@ -129,9 +136,30 @@ pub(crate) fn explain(
     }
 }
 
+fn certificate_words(why: &CertificateError) -> String {
+    match why {
+        CertificateError::UnknownIssuer => "its issuer is unknown to this system".to_owned(),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "it has expired".to_owned()
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "it is for another name".to_owned()
+        }
+        other => other.to_string(),
+    }
+}
+
+/// The error and what caused it. An I/O error skips the error it wraps in its source.
 fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
     let first: &(dyn Error + 'static) = error;
-    std::iter::successors(Some(first), |cause| (*cause).source())
+    std::iter::successors(Some(first), |cause| {
+        let wrapped = (*cause)
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        wrapped
+            .map(|wrapped| wrapped as &dyn Error)
+            .or_else(|| (*cause).source())
+    })
 }
 
 fn root(error: &reqwest::Error) -> String {
@@ -139,14 +167,4 @@ fn root(error: &reqwest::Error) -> String {
         .last()
         .map(ToString::to_string)
         .unwrap_or_default()
-}
-
-/// The TLS error behind `error`, which an I/O error may hide from the chain of sources.
-fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
-    causes(error).find_map(|cause| {
-        let hidden = cause
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref);
-        cause.downcast_ref().or_else(|| hidden?.downcast_ref())
-    })
 }
