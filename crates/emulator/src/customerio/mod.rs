@@ -1,0 +1,1 @@
+//! A stand-in for Customer.io's sender of reporting webhooks.

@@ -1,0 +1,1 @@
+//! The sender of Customer.io's reporting webhooks.
