@@ -16,7 +16,7 @@ use crate::bisect::{Piece, Progress};
 use crate::gate::{Gate, Permit};
 use crate::line::Line;
 use crate::outcome::Recent;
-use crate::post::{Parcel, explain, post};
+use crate::post::{Answer, Parcel, explain, post};
 use crate::retry_after::parse;
 use crate::verdict::{Connection, Fault, Verdict, judge};
 use crate::{
@@ -47,7 +47,7 @@ impl Outbox {
     /// When the system's root certificates, which https needs, cannot be read.
     pub fn new(destination: Destination, policy: Policy) -> Result<Self, OutboxError> {
         Ok(Self {
-            line: Line::new(destination.endpoint.clone(), policy.clone())?,
+            line: Line::new(&destination.endpoint, policy.clone())?,
             gate: Gate::new(policy.clone()),
             recent: Mutex::new(Recent::new(RECENT_ATTEMPTS)),
             destination,
@@ -132,19 +132,7 @@ impl Outbox {
         let posted = post(&self.line.client(), &self.destination, parcel).await;
         let duration = began.elapsed();
 
-        let (result, verdict) = match posted {
-            Ok(answer) => {
-                let verdict = judge(&answer, retry_count);
-                (
-                    AttemptResult::Answered {
-                        status: answer.status,
-                        body: answer.body,
-                    },
-                    verdict,
-                )
-            }
-            Err(error) => self.unanswered(&error),
-        };
+        let (result, verdict) = self.read(posted, retry_count);
         let note = if let Verdict::Accepted { note } = verdict {
             note
         } else {
@@ -170,18 +158,31 @@ impl Outbox {
         (attempt, verdict)
     }
 
-    fn unanswered(&self, error: &reqwest::Error) -> (AttemptResult, Verdict) {
-        let cause = explain(error, &self.destination, &self.policy);
-        let connection = Connection::Renew;
-        let fault = Fault {
-            reason: cause.clone(),
-            connection,
-            retry_after: None,
-        };
-        (
-            AttemptResult::Failed { cause },
-            Verdict::DestinationFault(fault),
-        )
+    fn read(
+        &self,
+        posted: Result<Answer, reqwest::Error>,
+        retry_count: u32,
+    ) -> (AttemptResult, Verdict) {
+        match posted {
+            Ok(answer) => {
+                let verdict = judge(&answer, retry_count);
+                let Answer { status, body, .. } = answer;
+                (AttemptResult::Answered { status, body }, verdict)
+            }
+            Err(error) => {
+                let cause = explain(&error, &self.destination, &self.policy);
+                let reason = cause.clone();
+                let fault = Fault {
+                    reason,
+                    connection: Connection::Renew,
+                    retry_after: None,
+                };
+                (
+                    AttemptResult::Failed { cause },
+                    Verdict::DestinationFault(fault),
+                )
+            }
+        }
     }
 
     fn close(&self, permit: Permit<'_>, fault: Fault) {

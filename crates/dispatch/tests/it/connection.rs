@@ -175,6 +175,8 @@ impl Drop for SelfSigned {
     }
 }
 
+/// The certificate is for localhost and good until 2126; it and its key were made for this
+/// test with `openssl req -x509 -newkey ec -addext basicConstraints=critical,CA:FALSE`.
 fn config() -> ServerConfig {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fixtures");
     let certificate = CertificateDer::from_pem_file(format!("{folder}/self-signed.pem")).unwrap();

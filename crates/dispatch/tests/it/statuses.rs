@@ -1,6 +1,6 @@
 //! Every status of the contract's table lands in the right state.
 
-use dispatch::{Attempt, AttemptResult};
+use dispatch::AttemptResult;
 
 use crate::target::{Answer, SUCCESS, Step, Target, status, success};
 use crate::{batch, dispatch, outbox};
@@ -150,25 +150,15 @@ async fn an_outage_in_the_middle_of_the_search_is_waited_out() {
     assert_eq!(outcome.accepted, [0, 1, 2, 3, 4, 6, 7]);
     assert_eq!(outcome.refused.len(), 1);
     assert_eq!(outcome.refused[0].tag, 5);
-    let Attempt { calls, .. } = outcome.refused[0].attempt;
-    assert_eq!(calls, 1);
+    assert_eq!(outcome.refused[0].attempt.calls, 1);
 }
 
 #[tokio::test]
 async fn a_422_to_a_retry_is_asked_again_without_the_retry_count_before_it_counts() {
-    let refuses_counts = |_: usize, request: &crate::target::Request| {
-        if request.retry_count().is_some() {
-            status(422)
-        } else {
-            success()
-        }
-    };
-    let target = Target::judging(move |nth, request| {
-        if nth == 0 {
-            status(503)
-        } else {
-            refuses_counts(nth, request)
-        }
+    let target = Target::judging(|nth, request| match request.retry_count() {
+        Some(_) => status(422),
+        None if nth == 0 => status(503),
+        None => success(),
     })
     .await;
     let outcome = dispatch(&outbox(&target), batch(0..1)).await;
