@@ -1,0 +1,110 @@
+//! The one route: `POST /webhooks/{workspace}`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Path, Request, State};
+use axum::routing::post;
+use jiff::Timestamp;
+use journal::{Draft, Journal};
+use tokio::sync::watch;
+
+use crate::answer::{Answer, Receipt, StoreError};
+use crate::body;
+use crate::signature::{Unverified, Verified};
+use crate::workspaces::{Workspace, Workspaces};
+
+/// What a request may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The largest body that is read, in bytes.
+    pub body_bytes: usize,
+    /// The longest that a body may take to arrive.
+    pub body_time: Duration,
+}
+
+impl Default for Limits {
+    /// 8 MiB, since Body Content puts whole rendered emails into events; and
+    /// 10 s, well over the 4 s after which Customer.io hangs up by itself.
+    fn default() -> Self {
+        Limits {
+            body_bytes: 8 * 1024 * 1024,
+            body_time: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What the route works with. Cheap to clone.
+#[derive(Clone)]
+pub struct Intake {
+    /// Where authentic events go.
+    pub journal: Journal,
+    /// Who may send; read at each request, so that a change needs no restart.
+    pub workspaces: watch::Receiver<Arc<Workspaces>>,
+    /// What a request may cost.
+    pub limits: Limits,
+}
+
+/// The public routes. Each response carries a [`Receipt`].
+pub fn router(intake: Intake) -> Router {
+    Router::new()
+        .route("/webhooks/{workspace}", post(receive))
+        .with_state(intake)
+}
+
+async fn receive(
+    State(intake): State<Intake>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Receipt {
+    let workspace = intake.workspaces.borrow().find(&name).cloned();
+    let Some(workspace) = workspace else {
+        return Receipt {
+            workspace: None,
+            answer: Answer::UnknownWorkspace,
+        };
+    };
+    let answer = match take(&intake, &workspace, request).await {
+        Ok(answer) | Err(answer) => answer,
+    };
+    Receipt {
+        workspace: Some(Arc::clone(&workspace.name)),
+        answer,
+    }
+}
+
+async fn take(intake: &Intake, workspace: &Workspace, request: Request) -> Result<Answer, Answer> {
+    let (head, body) = request.into_parts();
+    let Limits {
+        body_bytes,
+        body_time,
+    } = intake.limits;
+    let body = body::read(body, body_bytes, body_time).await?;
+    let received_at = Timestamp::now();
+    let unverified = Unverified::new(&head.headers, body);
+    let verified = unverified
+        .verify(workspace, received_at)
+        .map_err(Answer::Refused)?;
+    let draft = draft(workspace, &verified, received_at);
+    let stored = store(&intake.journal, draft).await;
+    let place = stored.map_err(|error| Answer::Unavailable(Arc::new(error)))?;
+    Ok(Answer::Journaled {
+        place,
+        signed_by: verified.signed_by().cloned(),
+    })
+}
+
+fn draft(workspace: &Workspace, verified: &Verified, received_at: Timestamp) -> Draft {
+    Draft {
+        received_at,
+        workspace: workspace.name.to_string(),
+        signed_by: verified.signed_by().map(ToString::to_string),
+        body: verified.body().clone(),
+    }
+}
+
+async fn store(journal: &Journal, draft: Draft) -> Result<journal::Place, StoreError> {
+    let permit = journal.reserve(draft.body.len())?;
+    Ok(permit.append(draft).await?)
+}
