@@ -1,0 +1,138 @@
+//! Reads the secrets that a document names, all of them or none.
+
+use dispatch::{Destination, WriteKey, write_key_warning};
+
+use crate::connection::{Connection, Connections, Signature, Workspace};
+use crate::mistakes::{Mistake, Mistakes};
+use crate::secret::{Environment, Secret, SecretRef};
+
+/// Connections with their secrets: what a server runs on.
+#[derive(Clone, Debug, Default)]
+pub struct Unlocked {
+    /// The workspaces, in the document's order.
+    pub workspaces: Vec<UnlockedWorkspace>,
+    /// The connections, in the document's order.
+    pub connections: Vec<UnlockedConnection>,
+    /// What works and still deserves a look, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// A workspace with its signing keys.
+#[derive(Clone, Debug)]
+pub struct UnlockedWorkspace {
+    /// As decided.
+    pub workspace: Workspace,
+    /// The keys; empty only where signatures are off.
+    pub signing_keys: Vec<Secret>,
+}
+
+/// A connection with its write key.
+#[derive(Clone, Debug)]
+pub struct UnlockedConnection {
+    /// As decided.
+    pub connection: Connection,
+    /// Where it sends, and as whom.
+    pub destination: Destination,
+}
+
+impl Connections {
+    /// Reads every secret as it is now.
+    ///
+    /// # Errors
+    /// Every secret that cannot be read, at once.
+    pub fn unlock(&self, environment: Environment<'_>) -> Result<Unlocked, Mistakes> {
+        let mut reader = Reader {
+            environment,
+            mistakes: Vec::new(),
+            warnings: Vec::new(),
+        };
+        let workspaces = self
+            .workspaces()
+            .iter()
+            .map(|each| reader.workspace(each))
+            .collect();
+        let connections = self
+            .connections()
+            .iter()
+            .filter_map(|each| reader.connection(each))
+            .collect();
+        let Reader {
+            mistakes, warnings, ..
+        } = reader;
+        Mistakes::none_of(mistakes)?;
+        Ok(Unlocked {
+            workspaces,
+            connections,
+            warnings,
+        })
+    }
+}
+
+struct Reader<'e> {
+    environment: Environment<'e>,
+    mistakes: Vec<Mistake>,
+    warnings: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn workspace(&mut self, workspace: &Workspace) -> UnlockedWorkspace {
+        let keys: &[SecretRef] = match &workspace.signature {
+            Signature::Keys(keys) => keys,
+            Signature::Off => {
+                self.warnings.push(format!(
+                    "workspace {}: signatures are off, so anyone who knows the URL can send events",
+                    workspace.name
+                ));
+                &[]
+            }
+        };
+        let at = format!("workspace {}: signing_keys", workspace.name);
+        let signing_keys = keys.iter().filter_map(|key| self.read(&at, key)).collect();
+        UnlockedWorkspace {
+            workspace: workspace.clone(),
+            signing_keys,
+        }
+    }
+
+    fn connection(&mut self, connection: &Connection) -> Option<UnlockedConnection> {
+        let name = &connection.name;
+        let key = self.read(
+            &format!("connection {name}: write_key"),
+            &connection.write_key,
+        )?;
+        let endpoint = connection.target.endpoint();
+        if let Some(warning) = write_key_warning(key.reveal()) {
+            self.warnings.push(format!("connection {name}: {warning}"));
+        }
+        if endpoint.is_plaintext() {
+            self.warnings.push(format!(
+                "connection {name}: {endpoint} is not https, so the write key travels in clear"
+            ));
+        }
+        let write_key = WriteKey::new(key.reveal());
+        let destination = Destination {
+            endpoint,
+            write_key,
+        };
+        Some(UnlockedConnection {
+            connection: connection.clone(),
+            destination,
+        })
+    }
+
+    fn read(&mut self, at: &str, secret: &SecretRef) -> Option<Secret> {
+        match secret.read(self.environment) {
+            Ok(secret) => Some(secret),
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+                self.mistakes.push(Mistake {
+                    line: None,
+                    at: at.to_owned(),
+                    what: format!("{error}{}", cause.unwrap_or_default()),
+                    hint: None,
+                });
+                None
+            }
+        }
+    }
+}
