@@ -1,7 +1,7 @@
 //! Shapes one Customer.io event to one Segment `track` call.
 //!
 //! A pure function of the event's bytes and a connection's options: no clock, no
-//! I/O, no async, no randomness. [`Event::parse`] reads the body, [`shape`]
+//! I/O, no async, no randomness. [`Event::parse`] reads the body, [`shape()`]
 //! returns the call, or the reason why there is none. No bytes make it panic.
 //! How calls travel, and what was sent before, it refuses to know.
 //!

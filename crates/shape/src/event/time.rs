@@ -11,13 +11,20 @@ const EARLIEST_SECOND: i64 = -62_135_596_800;
 ///
 /// Nothing for what is no number, and for times outside of the years 1 to 9999.
 pub(super) fn read(value: Json<'_>) -> Option<Timestamp> {
-    let text = value.scalar()?.decoded();
-    let text = text.trim();
-    let timestamp = match text.parse::<i64>() {
+    let timestamp = match value.as_str().parse() {
         Ok(seconds) => Timestamp::from_second(seconds).ok()?,
-        Err(_) => fractional(text.parse().ok()?)?,
+        Err(_) => unusual(&value.scalar()?.decoded())?,
     };
     (timestamp.as_second() >= EARLIEST_SECOND).then_some(timestamp)
+}
+
+/// What stands in quotes, or has a fraction or an exponent.
+fn unusual(text: &str) -> Option<Timestamp> {
+    let text = text.trim();
+    match text.parse() {
+        Ok(seconds) => Timestamp::from_second(seconds).ok(),
+        Err(_) => fractional(text.parse().ok()?),
+    }
 }
 
 /// To the nearest millisecond, because binary fractions rarely hit it.

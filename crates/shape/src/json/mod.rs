@@ -9,7 +9,7 @@ mod write;
 
 use serde_json::value::RawValue;
 
-pub(crate) use object::{Key, Object};
+pub(crate) use object::{Key, Member, Object};
 pub(crate) use text::Text;
 pub(crate) use write::Writer;
 

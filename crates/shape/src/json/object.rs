@@ -17,7 +17,7 @@ const MAX_MEMBERS_SEARCHED: usize = 64;
 /// Room that most events need, so that the list is allocated once.
 const USUAL_MEMBERS: usize = 16;
 
-/// One `"key": value` of an object. The key is decoded.
+/// One `"key": value` of an object. The key is decoded; borrowed, it had no escape.
 #[derive(Debug)]
 pub(crate) struct Member<'a> {
     pub(crate) key: Cow<'a, str>,

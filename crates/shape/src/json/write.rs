@@ -1,8 +1,9 @@
 //! Writes one line of compact JSON, piece by piece, into one string.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use super::{Json, Text};
+use super::{Json, Member, Text};
 
 /// The text written so far. Commas are its business, the structure is the caller's.
 #[derive(Debug)]
@@ -35,11 +36,25 @@ impl Writer {
         self.out.push_str(json);
     }
 
-    /// Begins a member of the object that is open.
+    /// Begins a member of the object that is open, under a key of ours or one that
+    /// needed no escape where it was read.
     pub(crate) fn key(&mut self, key: &str) {
         self.comma();
-        self.string(key);
-        self.out.push(':');
+        self.out.push('"');
+        self.out.push_str(key);
+        self.out.push_str("\":");
+    }
+
+    /// Begins a member under the key of one that was read.
+    pub(crate) fn key_of(&mut self, member: &Member<'_>) {
+        match &member.key {
+            Cow::Borrowed(key) => self.key(key),
+            Cow::Owned(key) => {
+                self.comma();
+                self.string(key);
+                self.out.push(':');
+            }
+        }
     }
 
     /// Sets an element or member apart from the one before it, if there is one.
@@ -92,7 +107,7 @@ impl Writer {
             .iter()
             .filter(|member| !member.value.is_null())
         {
-            self.key(&member.key);
+            self.key_of(member);
             self.value(member.value);
         }
         self.out.push('}');

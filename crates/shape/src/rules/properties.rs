@@ -7,7 +7,7 @@ use super::content::{self, Body};
 use super::size::Spare;
 use crate::call::Who;
 use crate::event::{Event, Kind};
-use crate::json::{Json, Object, Writer};
+use crate::json::{Json, Member, Object, Writer};
 use crate::options::{Names, Options, PayloadVersion};
 
 /// What the properties are made of.
@@ -26,15 +26,18 @@ pub(crate) fn write(out: &mut Writer, source: Source<'_>) -> Spare {
     let mut properties = Properties {
         out,
         source,
+        body: content::body(source.event, source.kind, source.options),
         link: Link::read(data),
         topics: content::topics(source.event, source.kind),
         spare: Spare::default(),
     };
     properties.out.verbatim("{");
-    for member in data.members() {
-        if !member.value.is_null() {
-            properties.carried(&member.key, member.value);
-        }
+    for member in data
+        .members()
+        .iter()
+        .filter(|member| !member.value.is_null())
+    {
+        properties.carried(member);
     }
     properties.added();
     properties.out.verbatim("}");
@@ -59,6 +62,7 @@ impl<'a> Link<'a> {
 struct Properties<'w, 's> {
     out: &'w mut Writer,
     source: Source<'s>,
+    body: Body<'s>,
     link: Option<Link<'s>>,
     topics: Option<String>,
     spare: Spare,
@@ -66,9 +70,10 @@ struct Properties<'w, 's> {
 
 impl Properties<'_, '_> {
     /// A member of the event's data, which is not `null`.
-    fn carried(&mut self, key: &str, value: Json<'_>) {
+    fn carried(&mut self, member: &Member<'_>) {
         let Source { kind, options, .. } = self.source;
-        match key {
+        let value = member.value;
+        match &*member.key {
             // Said elsewhere in the call, or said by us: the event's own would collide.
             "identifiers" | "email_address" | "href" | "link_id" | "email_id" | "userId"
             | "anonymousId" | "content_truncated" => (),
@@ -85,7 +90,11 @@ impl Properties<'_, '_> {
             "subject" if self.renames_subject() => self.value("email_subject", value),
             "recipients" => self.recipients(value),
             "link" => self.value_without_nulls("link", value),
-            _ => self.value(key, value),
+            key if self.is_left_out(key) => (),
+            _ => {
+                self.out.key_of(member);
+                self.out.value(value);
+            }
         }
     }
 
@@ -108,13 +117,7 @@ impl Properties<'_, '_> {
     }
 
     fn content(&mut self) {
-        let Source {
-            event,
-            kind,
-            options,
-            ..
-        } = self.source;
-        let Body::Carried(content) = content::body(event, kind, options) else {
+        let Body::Carried(content) = self.body else {
             return;
         };
         if !self.begin("content") {
@@ -133,13 +136,7 @@ impl Properties<'_, '_> {
     }
 
     fn null_content(&mut self) {
-        let Source {
-            event,
-            kind,
-            options,
-            ..
-        } = self.source;
-        if content::body(event, kind, options) == Body::Null && self.begin("content") {
+        if self.body == Body::Null && self.begin("content") {
             self.out.verbatim("null");
         }
     }
@@ -236,6 +233,7 @@ impl Properties<'_, '_> {
     }
 
     fn is_left_out(&self, key: &str) -> bool {
-        self.source.options.left_out.contains(key)
+        let left_out = &self.source.options.left_out;
+        !left_out.is_empty() && left_out.contains(key)
     }
 }
