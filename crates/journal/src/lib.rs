@@ -1,1 +1,41 @@
-//! journal.
+//! All durable state of Postmeter, behind one seam.
+//!
+//! A journal takes events as bytes and gives them back as records, in order, at
+//! places that never change. Beside the records it keeps what is derived from
+//! them (which are duplicates, what they are found by) and what is not (how far
+//! each connection has settled, what it claimed, dead letters, settings).
+//!
+//! **The promise:** what [`Permit::append`] has answered with a place is there
+//! after kill -9, a power cut or a full disk, byte for byte, at that place, until
+//! it is trimmed; and what [`Journal::settle`] and its like have returned from
+//! is there as a whole. This holds as far as the disk keeps what it has synced.
+//!
+//! The seam is async, speaks of partitions, and assumes no single process,
+//! though the one engine so far is embedded and has one partition. It knows
+//! neither JSON nor HTTP: what an event says, and where it goes, is told by
+//! others or not at all.
+
+mod config;
+mod embedded;
+mod index;
+mod journal;
+mod place;
+mod record;
+mod settle;
+
+pub use config::Config;
+pub use embedded::log::{AppendError, Health, Permit, Trimmed, Unavailable};
+pub use embedded::{Fault, OpenError};
+pub use index::{ClaimKey, IndexEntry, Term, TermKind};
+pub use journal::{Journal, PutError, ReadError, StateError, Stats};
+pub use place::{ParsePlaceError, Partition, Place, Seq};
+pub use record::{Draft, Entry, Indexed, ReadLimit, Record, Verdict};
+pub use settle::{
+    Answer, DeadLetter, DeadLetterFilter, DeadLetterId, NewDeadLetter, Revision, Setting,
+    Settlement,
+};
+
+/// The log on its own, on storage of one's own: for tests that cut the power.
+pub mod log {
+    pub use crate::embedded::log::{Expiry, Listed, Log, LogStats, Storage, StoredFile};
+}

@@ -1,1 +1,6 @@
-//! journal tests.
+//! What the journal promises, each promise a sentence.
+
+#![cfg(test)]
+
+mod contract;
+mod support;

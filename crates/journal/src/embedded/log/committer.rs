@@ -1,0 +1,265 @@
+//! The one thread that writes: it takes what waits, writes it as one group, syncs
+//! once, and only then answers all of it.
+//!
+//! A write that fails costs its group and its segment; the next group tries a
+//! new one. A sync that fails ends everything: what is on the disk is unknown
+//! from then on, so nothing more is promised until the log is opened anew.
+
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Receiver;
+
+use tokio::sync::oneshot;
+use tracing::{error, info, warn};
+
+use super::Shared;
+use super::format::{self, MAX_OVERHEAD_BYTES, segment_name};
+use super::room::Claim;
+use super::segments::Segment;
+use super::storage::StoredFile;
+use crate::place::{Partition, Place, Seq};
+use crate::record::Draft;
+
+/// The most records that one sync answers.
+const MAX_GROUP_RECORDS: usize = 4096;
+/// The most bytes that one sync answers, unless one record alone is larger.
+const MAX_GROUP_BYTES: usize = 4 * 1024 * 1024;
+
+/// Why a draft was not journaled.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AppendError {
+    /// The workspace's name exceeds [`Draft::MAX_NAME_BYTES`]: refuse it.
+    #[error("a workspace name of {bytes} bytes is more than the journal keeps")]
+    WorkspaceTooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// The key's name exceeds [`Draft::MAX_NAME_BYTES`]: refuse it.
+    #[error("a key name of {bytes} bytes is more than the journal keeps")]
+    SignerTooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// The body is larger than what was reserved for it.
+    #[error("a body of {bytes} bytes is more than the {reserved} that were reserved")]
+    BodyTooLarge {
+        /// Its length.
+        bytes: usize,
+        /// What the permit was for.
+        reserved: usize,
+    },
+    /// The write failed. A later one may succeed.
+    #[error("cannot write to the journal's log")]
+    Write(#[source] Arc<io::Error>),
+    /// The sync failed, now or earlier. Whether the record will be there when
+    /// the journal is opened anew is unknown.
+    #[error("cannot sync the journal's log, so it takes nothing more")]
+    Poisoned(#[source] Arc<io::Error>),
+    /// The journal was closed before the draft reached it.
+    #[error("the journal is closed")]
+    Closed,
+}
+
+/// A draft on its way, with the room it holds and who waits for it.
+pub(super) struct Job {
+    pub(super) draft: Draft,
+    pub(super) claim: Claim,
+    pub(super) answer: oneshot::Sender<Result<Place, AppendError>>,
+}
+
+impl Job {
+    fn bytes(&self) -> usize {
+        self.draft.body.len() + MAX_OVERHEAD_BYTES
+    }
+
+    /// Gives back the room first, so that whoever is answered can have it.
+    fn answer(self, answer: Result<Place, AppendError>) {
+        drop(self.claim);
+        // Nobody waits any more when a request was cancelled; the record stays.
+        self.answer.send(answer).ok();
+    }
+}
+
+/// The thread's state. It owns the segment that is written to.
+pub(super) struct Committer {
+    shared: Arc<Shared>,
+    next: Seq,
+    active: Option<Active>,
+    poison: Option<Arc<io::Error>>,
+    buffer: Vec<u8>,
+}
+
+struct Active {
+    segment: Arc<Segment>,
+    file: Arc<dyn StoredFile>,
+}
+
+/// Why a group was not committed.
+enum Failure {
+    Write(io::Error),
+    Sync(io::Error),
+}
+
+impl Committer {
+    pub(super) fn new(shared: Arc<Shared>, next: Seq) -> Committer {
+        Committer {
+            shared,
+            next,
+            active: None,
+            poison: None,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Commits until every sender is gone and all they sent is answered.
+    pub(super) fn run(mut self, jobs: &Receiver<Job>) {
+        let mut waiting = None;
+        while let Some(first) = waiting.take().or_else(|| jobs.recv().ok()) {
+            let mut bytes = first.bytes();
+            let mut group = vec![first];
+            while group.len() < MAX_GROUP_RECORDS {
+                let Ok(job) = jobs.try_recv() else { break };
+                bytes += job.bytes();
+                if bytes > MAX_GROUP_BYTES {
+                    waiting = Some(job);
+                    break;
+                }
+                group.push(job);
+            }
+            self.commit(group);
+        }
+    }
+
+    /// Commits one group and answers everybody in it.
+    fn commit(&mut self, group: Vec<Job>) {
+        if let Some(cause) = &self.poison {
+            let error = AppendError::Poisoned(Arc::clone(cause));
+            answer_all(group, &error);
+            return;
+        }
+        let offsets = self.encode(&group);
+        match self.write(&offsets) {
+            Ok(()) => self.acknowledge(group),
+            Err(Failure::Write(cause)) => {
+                warn!("cannot write to the journal's log, will try a new segment: {cause}");
+                self.shared.room.failed(cause.to_string());
+                self.retire();
+                answer_all(group, &AppendError::Write(Arc::new(cause)));
+            }
+            Err(Failure::Sync(cause)) => {
+                error!("cannot sync the journal's log, so it takes nothing more: {cause}");
+                self.shared.room.poison(cause.to_string());
+                let cause = Arc::new(cause);
+                self.poison = Some(Arc::clone(&cause));
+                answer_all(group, &AppendError::Poisoned(cause));
+            }
+        }
+    }
+
+    /// Fills the buffer with the group; tells where in it each record begins.
+    fn encode(&mut self, group: &[Job]) -> Vec<u64> {
+        self.buffer.clear();
+        self.buffer.shrink_to(MAX_GROUP_BYTES);
+        let mut seq = self.next;
+        let mut offsets = Vec::with_capacity(group.len());
+        for job in group {
+            offsets.push(self.buffer.len() as u64);
+            format::encode(&job.draft, seq, self.next, &mut self.buffer);
+            seq = seq.next();
+        }
+        offsets
+    }
+
+    /// Brings the buffer onto stable storage.
+    fn write(&mut self, offsets: &[u64]) -> Result<(), Failure> {
+        let bytes = self.buffer.len() as u64;
+        let limit = self.shared.segment_bytes;
+        let full = |active: &mut Active| active.segment.bytes() + bytes > limit;
+        if self.active.take_if(full).is_some() {
+            info!("finished a segment before record {}", self.next);
+        }
+        if let Some(Active { segment, file }) = &self.active {
+            file.append(&self.buffer).map_err(Failure::Write)?;
+            file.sync().map_err(Failure::Sync)?;
+            let start = segment.bytes();
+            self.note(segment, start, offsets);
+            segment.set_bytes(start + bytes);
+            return Ok(());
+        }
+        let file = self.create().map_err(Failure::Write)?;
+        file.append(&self.buffer).map_err(Failure::Write)?;
+        file.sync().map_err(Failure::Sync)?;
+        // The file is found again after a power cut only once its entry is synced.
+        self.shared.storage.sync_dir().map_err(Failure::Sync)?;
+        let segment = Arc::new(Segment::new(self.next, bytes));
+        self.note(&segment, 0, offsets);
+        self.shared.segments.insert(Arc::clone(&segment));
+        let first = segment.first;
+        self.shared.segments.keep_open(first, Arc::clone(&file));
+        self.active = Some(Active { segment, file });
+        Ok(())
+    }
+
+    /// Makes the file of a segment that begins with the next record.
+    ///
+    /// A file of that name holds nothing that was ever acknowledged: a segment
+    /// is named by the first record that is not in the ones before it.
+    fn create(&self) -> io::Result<Arc<dyn StoredFile>> {
+        let name = segment_name(self.next);
+        let storage = &self.shared.storage;
+        match storage.create(&name) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                storage.unlink(&name)?;
+                storage.create(&name)
+            }
+            created => created,
+        }
+    }
+
+    fn note(&self, segment: &Segment, start: u64, offsets: &[u64]) {
+        let mut seq = self.next;
+        for offset in offsets {
+            segment.note(seq, start + offset);
+            seq = seq.next();
+        }
+    }
+
+    /// Leaves the segment behind as it is: the next one's name says where its
+    /// records end.
+    fn retire(&mut self) {
+        let Some(Active { segment, file }) = self.active.take() else {
+            return;
+        };
+        if let Ok(bytes) = file.size() {
+            self.shared
+                .room
+                .wrote_in_vain(bytes.saturating_sub(segment.bytes()));
+            segment.set_bytes(bytes);
+        }
+    }
+
+    fn acknowledge(&mut self, group: Vec<Job>) {
+        self.shared.room.wrote(self.buffer.len() as u64);
+        let first = self.next;
+        for _ in &group {
+            self.next = self.next.next();
+        }
+        if let Some(job) = group.last() {
+            let newest = job.draft.received_at.as_second();
+            self.shared.newest_second.store(newest, Ordering::Relaxed);
+        }
+        self.shared.durable.send_replace(Some(self.next.previous()));
+        let mut seq = first;
+        for job in group {
+            job.answer(Ok(Place::new(Partition::ZERO, seq)));
+            seq = seq.next();
+        }
+    }
+}
+
+fn answer_all(group: Vec<Job>, error: &AppendError) {
+    for job in group {
+        job.answer(Err(error.clone()));
+    }
+}

@@ -1,0 +1,248 @@
+//! How a record lies in a segment. All numbers are little-endian.
+//!
+//! ```text
+//!  0        4          8        16       24         32        36
+//!  +--------+----------+--------+--------+----------+---------+----------
+//!  | "PMr1" | checksum | seq    | group  | received | received| body
+//!  |        | of 8..48 |        |        | seconds  | nanos   | bytes
+//!  +--------+----------+--------+--------+----------+---------+----------
+//!  40         44          45       46      48
+//!  +----------+-----------+--------+-------+------------+---------+------
+//!  | checksum | workspace | signer | flags | workspace  | signer  | body
+//!  | of 48..  | bytes     | bytes  |       |            |         |
+//!  +----------+-----------+--------+-------+------------+---------+------
+//! ```
+//!
+//! `group` is the seq of the first record that was written together with this
+//! one. A group is written only when the one before is on stable storage, so
+//! everything below any record's `group` was durable when that record was
+//! written: this tells a torn tail from damage.
+//!
+//! The header has a checksum of its own, so that a damaged body can be stepped
+//! over precisely. Checksums are CRC-32C. The `1` of the magic is the version of
+//! this layout. Flag 1 says that there is a signer; other flags are zero.
+//!
+//! A segment is nothing but records, one after another; its name is the seq of
+//! its first, in twenty digits, and `.log`.
+
+use bytes::{Buf as _, BufMut as _, Bytes};
+use jiff::Timestamp;
+
+use crate::place::{Partition, Place, Seq};
+use crate::record::{Draft, Record};
+
+/// The bytes in front of a record's names and body.
+pub(crate) const HEADER_BYTES: usize = 48;
+/// The most bytes that a record takes beyond its body.
+pub(crate) const MAX_OVERHEAD_BYTES: usize = HEADER_BYTES + 2 * Draft::MAX_NAME_BYTES;
+
+/// How every record begins.
+pub(crate) const MAGIC: [u8; 4] = *b"PMr1";
+
+const HAS_SIGNER: u16 = 1;
+const SUFFIX: &str = ".log";
+const SEQ_DIGITS: usize = 20;
+
+/// What a record's first bytes say about it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Header {
+    pub(crate) seq: Seq,
+    /// The first record of the group that this one was written in.
+    pub(crate) group: Seq,
+    pub(crate) received_at: Timestamp,
+    body_bytes: u32,
+    payload_checksum: u32,
+    workspace_bytes: u8,
+    signer_bytes: u8,
+    has_signer: bool,
+}
+
+/// Appends the record that `draft` becomes at `seq`, in the group that begins
+/// with `group`.
+///
+/// The caller has checked the draft's names and body against [`Draft`]'s limits;
+/// what exceeds them is a mistake of ours.
+pub(crate) fn encode(draft: &Draft, seq: Seq, group: Seq, out: &mut Vec<u8>) {
+    let signer = draft.signed_by.as_deref().unwrap_or_default();
+    let body_bytes = u32::try_from(draft.body.len()).expect("bodies are checked to fit");
+    let workspace_bytes = u8::try_from(draft.workspace.len()).expect("names are checked to fit");
+    let signer_bytes = u8::try_from(signer.len()).expect("names are checked to fit");
+    let mut payload_checksum = crc32c::crc32c(draft.workspace.as_bytes());
+    payload_checksum = crc32c::crc32c_append(payload_checksum, signer.as_bytes());
+    payload_checksum = crc32c::crc32c_append(payload_checksum, &draft.body);
+
+    let mut fields = [0; HEADER_BYTES - 8];
+    let mut rest = fields.as_mut_slice();
+    rest.put_u64_le(seq.get());
+    rest.put_u64_le(group.get());
+    rest.put_i64_le(draft.received_at.as_second());
+    rest.put_i32_le(draft.received_at.subsec_nanosecond());
+    rest.put_u32_le(body_bytes);
+    rest.put_u32_le(payload_checksum);
+    rest.put_u8(workspace_bytes);
+    rest.put_u8(signer_bytes);
+    rest.put_u16_le(if draft.signed_by.is_some() {
+        HAS_SIGNER
+    } else {
+        0
+    });
+
+    out.extend_from_slice(&MAGIC);
+    out.put_u32_le(crc32c::crc32c(&fields));
+    out.extend_from_slice(&fields);
+    out.extend_from_slice(draft.workspace.as_bytes());
+    out.extend_from_slice(signer.as_bytes());
+    out.extend_from_slice(&draft.body);
+}
+
+impl Header {
+    /// The header that `bytes` begin with; none when they begin with anything
+    /// else, or with too little.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Header> {
+        let (magic, bytes) = bytes.split_first_chunk::<4>()?;
+        let (checksum, bytes) = bytes.split_first_chunk::<4>()?;
+        let fields = bytes.first_chunk::<{ HEADER_BYTES - 8 }>()?;
+        if *magic != MAGIC || u32::from_le_bytes(*checksum) != crc32c::crc32c(fields) {
+            return None;
+        }
+        let mut rest = fields.as_slice();
+        let seq = Seq::new(rest.get_u64_le());
+        let group = Seq::new(rest.get_u64_le());
+        let received_at = Timestamp::new(rest.get_i64_le(), rest.get_i32_le()).ok()?;
+        let header = Header {
+            seq,
+            group,
+            received_at,
+            body_bytes: rest.get_u32_le(),
+            payload_checksum: rest.get_u32_le(),
+            workspace_bytes: rest.get_u8(),
+            signer_bytes: rest.get_u8(),
+            has_signer: rest.get_u16_le() & HAS_SIGNER != 0,
+        };
+        (Seq::ZERO < group && group <= seq).then_some(header)
+    }
+
+    /// How many bytes of names and body follow the header.
+    pub(crate) fn payload_bytes(&self) -> usize {
+        self.body_bytes as usize
+            + usize::from(self.workspace_bytes)
+            + usize::from(self.signer_bytes)
+    }
+
+    /// The record, provided that `payload` is what was written after the header.
+    pub(crate) fn record(&self, mut payload: Bytes) -> Option<Record> {
+        if payload.len() != self.payload_bytes()
+            || crc32c::crc32c(&payload) != self.payload_checksum
+        {
+            return None;
+        }
+        let workspace = text(payload.split_to(self.workspace_bytes.into()))?;
+        let signer = text(payload.split_to(self.signer_bytes.into()))?;
+        Some(Record {
+            place: Place::new(Partition::ZERO, self.seq),
+            received_at: self.received_at,
+            workspace,
+            signed_by: self.has_signer.then_some(signer),
+            body: payload,
+        })
+    }
+}
+
+fn text(bytes: Bytes) -> Option<String> {
+    String::from_utf8(bytes.into()).ok()
+}
+
+/// The name of the segment that begins with `first`.
+pub(crate) fn segment_name(first: Seq) -> String {
+    format!("{:0SEQ_DIGITS$}{SUFFIX}", first.get())
+}
+
+/// The first seq of the segment with this name; none when it is another file's.
+pub(crate) fn parse_segment_name(name: &str) -> Option<Seq> {
+    let digits = name.strip_suffix(SUFFIX)?;
+    if digits.len() != SEQ_DIGITS || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    digits
+        .parse()
+        .ok()
+        .map(Seq::new)
+        .filter(|seq| *seq > Seq::ZERO)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn draft() -> impl Strategy<Value = Draft> {
+        (
+            (-3_000_000_000..4_000_000_000_i64, 0..999_999_999_i32),
+            "[a-z]{0,80}",
+            proptest::option::of("[a-z]{0,80}"),
+            proptest::collection::vec(any::<u8>(), 0..300),
+        )
+            .prop_map(|((second, nanosecond), workspace, signed_by, body)| Draft {
+                received_at: Timestamp::new(second, 0)
+                    .unwrap()
+                    .checked_add(std::time::Duration::from_nanos(
+                        nanosecond.unsigned_abs().into(),
+                    ))
+                    .unwrap(),
+                workspace,
+                signed_by,
+                body: body.into(),
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn a_record_reads_back_as_it_was_written(draft in draft(), seq in 1..u64::MAX) {
+            let mut bytes = Vec::new();
+            encode(&draft, Seq::new(seq), Seq::FIRST, &mut bytes);
+            let header = Header::decode(&bytes).unwrap();
+            prop_assert_eq!(header.seq, Seq::new(seq));
+            prop_assert_eq!(header.group, Seq::FIRST);
+            let payload = Bytes::from(bytes).slice(HEADER_BYTES..);
+            let record = header.record(payload).unwrap();
+            prop_assert_eq!(record.received_at, draft.received_at);
+            prop_assert_eq!(record.workspace, draft.workspace);
+            prop_assert_eq!(record.signed_by, draft.signed_by);
+            prop_assert_eq!(record.body, draft.body);
+        }
+
+        #[test]
+        fn one_wrong_bit_is_noticed(draft in draft(), bit in any::<prop::sample::Index>()) {
+            let mut bytes = Vec::new();
+            encode(&draft, Seq::FIRST, Seq::FIRST, &mut bytes);
+            let bit = bit.index(bytes.len() * 8);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let read = Header::decode(&bytes)
+                .and_then(|header| header.record(Bytes::from(bytes).slice(HEADER_BYTES..)));
+            prop_assert_eq!(read, None);
+        }
+
+        #[test]
+        fn any_bytes_decode_to_something_or_nothing(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            if let Some(header) = Header::decode(&bytes) {
+                let _ = header.record(Bytes::from(bytes));
+            }
+        }
+    }
+
+    #[test]
+    fn a_segment_is_named_by_its_first_record() {
+        let name = segment_name(Seq::new(4711));
+        assert_eq!(name, "00000000000000004711.log");
+        assert_eq!(parse_segment_name(&name), Some(Seq::new(4711)));
+        for other in [
+            "FORMAT",
+            "4711.log",
+            "00000000000000000000.log",
+            "+0000000000000004711.log",
+        ] {
+            assert_eq!(parse_segment_name(other), None, "{other}");
+        }
+    }
+}

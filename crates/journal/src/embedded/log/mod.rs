@@ -1,0 +1,278 @@
+//! The log: records in the order they came, in append-only segments.
+//!
+//! An append is answered when the record and the way to find it are on stable
+//! storage, and not before. What was answered is there after any crash, byte for
+//! byte, at the same place; what was not may be there or not. A place is never
+//! given to another record once it could be read.
+//!
+//! The log opens in the time it takes to list its folder and read its last
+//! segment. It never appends to a segment that it did not begin itself: a new
+//! one, named by the next place, ends what came before, whatever a crash left
+//! there.
+//!
+//! It knows bytes and places; what an event is, and who has read how far, it
+//! refuses to know.
+
+mod committer;
+mod damage;
+mod format;
+mod read;
+mod recover;
+mod room;
+mod segments;
+mod storage;
+mod trim;
+mod walk;
+
+use std::future::Future;
+use std::io;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+
+use jiff::Timestamp;
+use tokio::sync::{oneshot, watch};
+use tracing::error;
+
+pub use committer::AppendError;
+pub use room::{Health, Unavailable};
+pub use storage::{Listed, Storage, StoredFile};
+pub use trim::{Expiry, Trimmed};
+
+pub(crate) use read::Lookup;
+pub(crate) use storage::{Disk, sync_folder};
+
+use self::committer::{Committer, Job};
+use self::damage::Damage;
+use self::recover::{Tail, recover_tail};
+use self::room::{Claim, Room};
+use self::segments::{Segment, Segments};
+use crate::config::Config;
+use crate::embedded::lock;
+use crate::place::{Place, Seq};
+use crate::record::Draft;
+
+/// A log that is open. Dropping it commits what waits.
+pub struct Log {
+    shared: Arc<Shared>,
+    /// Where appends go; none once the log is closed.
+    queue: Arc<Mutex<Option<SyncSender<Job>>>>,
+    committer: Mutex<Option<JoinHandle<()>>>,
+    trimming: Mutex<()>,
+}
+
+/// What the committer, the readers and those who append have in common.
+struct Shared {
+    storage: Arc<dyn Storage>,
+    segment_bytes: u64,
+    max_bytes: u64,
+    segments: Segments,
+    room: Arc<Room>,
+    durable: watch::Sender<Option<Seq>>,
+    /// When the newest record arrived, in seconds; the least when none is known.
+    newest_second: AtomicI64,
+    damage: Mutex<Damage>,
+}
+
+/// What the log holds, in numbers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogStats {
+    /// The first place that may be read; none when the log is empty.
+    pub first: Option<Seq>,
+    /// The last place on stable storage; none when nothing was ever appended.
+    pub last: Option<Seq>,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// How many segments there are.
+    pub segments: usize,
+    /// Records that were found to be damaged since the log was opened.
+    pub damaged: u64,
+    /// How the log is.
+    pub health: Health,
+}
+
+impl Log {
+    /// Opens the log in `storage`, with the limits of `config`.
+    ///
+    /// Everything up to `floor` is known to have been durable: it is never
+    /// taken for a torn tail, and no place up to there is given out again.
+    ///
+    /// # Errors
+    ///
+    /// The storage failed, or no thread could be started.
+    pub fn open(storage: Arc<dyn Storage>, config: &Config, floor: Seq) -> io::Result<Log> {
+        let segments = Segments::new(Arc::clone(&storage));
+        let (tail, bytes) = load(&storage, &segments, floor)?;
+        let last = (tail.last > Seq::ZERO).then_some(tail.last);
+        let newest = tail.received_at.map_or(i64::MIN, Timestamp::as_second);
+        let shared = Arc::new(Shared {
+            storage,
+            segment_bytes: config.segment_bytes,
+            max_bytes: config.max_bytes,
+            segments,
+            room: Arc::new(Room::new(config, bytes)),
+            durable: watch::Sender::new(last),
+            newest_second: AtomicI64::new(newest),
+            damage: Mutex::default(),
+        });
+        // Room is claimed before anything is sent, so the queue is never full.
+        let (sender, jobs) = sync_channel(config.queue_records);
+        let committer = Committer::new(Arc::clone(&shared), tail.last.next());
+        let thread = thread::Builder::new()
+            .name("journal-log".to_owned())
+            .spawn(move || committer.run(&jobs))?;
+        Ok(Log {
+            shared,
+            queue: Arc::new(Mutex::new(Some(sender))),
+            committer: Mutex::new(Some(thread)),
+            trimming: Mutex::new(()),
+        })
+    }
+
+    /// Reserves room for a record with a body of `body_bytes`; never waits.
+    pub fn reserve(&self, body_bytes: usize) -> Result<Permit, Unavailable> {
+        Ok(Permit {
+            claim: self.shared.room.claim(body_bytes)?,
+            queue: Arc::clone(&self.queue),
+        })
+    }
+
+    /// Follows the last place on stable storage.
+    pub fn durable(&self) -> watch::Receiver<Option<Seq>> {
+        self.shared.durable.subscribe()
+    }
+
+    /// When the newest record arrived, as far as it is known.
+    pub(crate) fn newest_at(&self) -> Option<Timestamp> {
+        let second = self.shared.newest_second.load(Ordering::Relaxed);
+        Timestamp::from_second(second).ok()
+    }
+
+    /// How many bytes lie in the segments that hold `first` and all above.
+    pub(crate) fn bytes_from(&self, first: Seq) -> u64 {
+        self.shared.segments.bytes_from(first)
+    }
+
+    /// What the log holds.
+    pub fn stats(&self) -> LogStats {
+        LogStats {
+            first: self.shared.segments.first(),
+            last: *self.shared.durable.borrow(),
+            bytes: self.shared.room.disk_bytes(),
+            segments: self.shared.segments.count(),
+            damaged: lock(&self.shared.damage).records(),
+            health: self.shared.room.health(),
+        }
+    }
+
+    /// Gives no more permits, commits what was appended, and ends the thread.
+    /// Waits for all of it. Permits still held are worth nothing afterwards.
+    pub fn close(&self) {
+        self.shared.room.close();
+        lock(&self.queue).take();
+        let committer = lock(&self.committer).take();
+        if committer.is_some_and(|thread| thread.join().is_err()) {
+            error!("the journal's committer panicked; what it had in hand was not acknowledged");
+        }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Room for one record. Dropping it gives the room back.
+#[must_use = "a permit holds room until it is used or dropped"]
+pub struct Permit {
+    claim: Claim,
+    queue: Arc<Mutex<Option<SyncSender<Job>>>>,
+}
+
+impl Permit {
+    /// Hands the draft over to be journaled, at once; the answer comes when the
+    /// record is on stable storage. Who stops waiting does not undo the append.
+    pub fn append(
+        self,
+        draft: Draft,
+    ) -> impl Future<Output = Result<Place, AppendError>> + Send + use<> {
+        let sent = self.send(draft);
+        async move { sent?.await.unwrap_or(Err(AppendError::Closed)) }
+    }
+
+    fn send(
+        self,
+        draft: Draft,
+    ) -> Result<oneshot::Receiver<Result<Place, AppendError>>, AppendError> {
+        check(&draft, self.claim.body_bytes)?;
+        let (answer, answered) = oneshot::channel();
+        let job = Job {
+            draft,
+            claim: self.claim,
+            answer,
+        };
+        let queue = lock(&self.queue);
+        let sender = queue.as_ref().ok_or(AppendError::Closed)?;
+        sender.try_send(job).map_err(|_| AppendError::Closed)?;
+        Ok(answered)
+    }
+}
+
+fn check(draft: &Draft, reserved: usize) -> Result<(), AppendError> {
+    let bytes = draft.workspace.len();
+    if bytes > Draft::MAX_NAME_BYTES {
+        return Err(AppendError::WorkspaceTooLong { bytes });
+    }
+    let bytes = draft.signed_by.as_ref().map_or(0, String::len);
+    if bytes > Draft::MAX_NAME_BYTES {
+        return Err(AppendError::SignerTooLong { bytes });
+    }
+    let bytes = draft.body.len();
+    if bytes > reserved {
+        return Err(AppendError::BodyTooLarge { bytes, reserved });
+    }
+    Ok(())
+}
+
+/// Lists the segments and recovers the last of them. Tells how many bytes they
+/// all take.
+fn load(storage: &Arc<dyn Storage>, segments: &Segments, floor: Seq) -> io::Result<(Tail, u64)> {
+    let mut listed = Vec::new();
+    for file in storage.list()? {
+        if let Some(first) = format::parse_segment_name(&file.name) {
+            listed.push((first, file.bytes));
+        }
+    }
+    listed.sort_unstable();
+    let mut tail = Tail {
+        last: floor,
+        received_at: None,
+    };
+    if let Some((first, _)) = listed.last().copied() {
+        tail = recover(storage, first, floor)?;
+        if tail.last < first {
+            // Nothing in it was ever acknowledged. The file stays until the
+            // next append replaces it.
+            listed.pop();
+        }
+    }
+    let mut bytes = 0;
+    for (first, segment_bytes) in listed {
+        bytes += segment_bytes;
+        segments.insert(Arc::new(Segment::new(first, segment_bytes)));
+    }
+    Ok((tail, bytes))
+}
+
+/// Recovers the segment that begins with `first`, and makes sure that what it
+/// keeps stays.
+fn recover(storage: &Arc<dyn Storage>, first: Seq, floor: Seq) -> io::Result<Tail> {
+    let file = storage.open(&format::segment_name(first))?;
+    // What is read back may be in memory only. Nobody may see it before it is
+    // where a power cut cannot take it away again.
+    file.sync()?;
+    storage.sync_dir()?;
+    recover_tail(&file, first, floor)
+}

@@ -1,0 +1,195 @@
+//! How much the log may still take: a budget of bytes on disk, a bound on what
+//! waits to be written, and the reasons to take nothing at all.
+
+use std::sync::{Arc, Mutex};
+
+use super::format::MAX_OVERHEAD_BYTES;
+use crate::config::Config;
+use crate::embedded::lock;
+use crate::record::Draft;
+
+/// Why nothing can be appended now.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Unavailable {
+    /// The byte budget is used up. Trimming may make room; until then wait.
+    #[error("the journal has used up its {max_bytes} bytes")]
+    Full {
+        /// The budget.
+        max_bytes: u64,
+    },
+    /// As much as may wait to be written is waiting; it will be over in
+    /// milliseconds.
+    #[error("the journal has as much waiting to be written as it may")]
+    Busy,
+    /// No journal keeps a body this large: it will never be taken.
+    #[error("a body of {body_bytes} bytes is more than the journal keeps, {most_bytes}")]
+    TooLarge {
+        /// The size asked for.
+        body_bytes: usize,
+        /// The most there can be.
+        most_bytes: usize,
+    },
+    /// A sync failed, so nothing can be promised until the journal is opened anew.
+    #[error("the journal takes nothing more since a sync failed: {cause}")]
+    Poisoned {
+        /// What failed, in words.
+        cause: String,
+    },
+    /// The journal is being closed.
+    #[error("the journal is closing")]
+    Closing,
+}
+
+/// How the journal is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Health {
+    /// Records are taken.
+    Healthy,
+    /// The last event was turned away because the byte budget is used up.
+    Full,
+    /// The last write failed, so its events were turned away; the next is tried.
+    Failing {
+        /// What failed, in words.
+        cause: String,
+    },
+    /// A sync failed: nothing is taken until the journal is opened anew.
+    Poisoned {
+        /// What failed, in words.
+        cause: String,
+    },
+}
+
+/// The room that is left, shared by all who append.
+pub(super) struct Room {
+    limits: Limits,
+    used: Mutex<Used>,
+}
+
+struct Limits {
+    max_bytes: u64,
+    queue_records: usize,
+    queue_bytes: usize,
+}
+
+struct Used {
+    disk_bytes: u64,
+    /// Permits held and appends not yet answered.
+    queued_records: usize,
+    queued_bytes: usize,
+    closing: bool,
+    health: Health,
+}
+
+/// The room one holds from the reservation to the answer.
+pub(super) struct Claim {
+    room: Arc<Room>,
+    pub(super) body_bytes: usize,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let mut used = lock(&self.room.used);
+        used.queued_records -= 1;
+        used.queued_bytes -= self.body_bytes + MAX_OVERHEAD_BYTES;
+    }
+}
+
+impl Room {
+    pub(super) fn new(config: &Config, disk_bytes: u64) -> Room {
+        Room {
+            limits: Limits {
+                max_bytes: config.max_bytes,
+                queue_records: config.queue_records,
+                queue_bytes: config.queue_bytes,
+            },
+            used: Mutex::new(Used {
+                disk_bytes,
+                queued_records: 0,
+                queued_bytes: 0,
+                closing: false,
+                health: Health::Healthy,
+            }),
+        }
+    }
+
+    /// Claims room for a body of this size, or says why there is none.
+    pub(super) fn claim(self: &Arc<Room>, body_bytes: usize) -> Result<Claim, Unavailable> {
+        let mut used = lock(&self.used);
+        if let Health::Poisoned { cause } = &used.health {
+            let cause = cause.clone();
+            return Err(Unavailable::Poisoned { cause });
+        }
+        if used.closing {
+            return Err(Unavailable::Closing);
+        }
+        let most_bytes = Draft::MAX_BODY_BYTES;
+        if body_bytes > most_bytes {
+            return Err(Unavailable::TooLarge {
+                body_bytes,
+                most_bytes,
+            });
+        }
+        let bytes = body_bytes + MAX_OVERHEAD_BYTES;
+        let disk_bytes = used.disk_bytes + used.queued_bytes as u64 + bytes as u64;
+        if disk_bytes > self.limits.max_bytes {
+            used.health = Health::Full;
+            let max_bytes = self.limits.max_bytes;
+            return Err(Unavailable::Full { max_bytes });
+        }
+        let alone = used.queued_records == 0;
+        if used.queued_records >= self.limits.queue_records
+            || (used.queued_bytes + bytes > self.limits.queue_bytes && !alone)
+        {
+            return Err(Unavailable::Busy);
+        }
+        if used.health == Health::Full {
+            used.health = Health::Healthy;
+        }
+        used.queued_records += 1;
+        used.queued_bytes += bytes;
+        Ok(Claim {
+            room: Arc::clone(self),
+            body_bytes,
+        })
+    }
+
+    /// Refuses everybody from now on.
+    pub(super) fn close(&self) {
+        lock(&self.used).closing = true;
+    }
+
+    pub(super) fn poison(&self, cause: String) {
+        lock(&self.used).health = Health::Poisoned { cause };
+    }
+
+    pub(super) fn failed(&self, cause: String) {
+        lock(&self.used).health = Health::Failing { cause };
+    }
+
+    /// Notes bytes that went to the disk; they are back on a healthy one.
+    pub(super) fn wrote(&self, bytes: u64) {
+        let mut used = lock(&self.used);
+        used.disk_bytes += bytes;
+        if let Health::Failing { .. } = used.health {
+            used.health = Health::Healthy;
+        }
+    }
+
+    /// Notes bytes that take up the disk although nothing in them counts.
+    pub(super) fn wrote_in_vain(&self, bytes: u64) {
+        lock(&self.used).disk_bytes += bytes;
+    }
+
+    pub(super) fn freed(&self, bytes: u64) {
+        let mut used = lock(&self.used);
+        used.disk_bytes = used.disk_bytes.saturating_sub(bytes);
+    }
+
+    pub(super) fn disk_bytes(&self) -> u64 {
+        lock(&self.used).disk_bytes
+    }
+
+    pub(super) fn health(&self) -> Health {
+        lock(&self.used).health.clone()
+    }
+}

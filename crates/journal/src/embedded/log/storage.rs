@@ -1,0 +1,142 @@
+//! The few things the log asks of a disk. Everything above this line runs
+//! unchanged on a double that cuts the power at any of these calls.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// One flat folder of append-only files.
+///
+/// Of all that is written only this survives a power cut for certain: the bytes
+/// that were in a file when its [`StoredFile::sync`] returned, provided that
+/// [`Storage::sync_dir`] has returned since the file was created.
+pub trait Storage: Send + Sync {
+    /// Every file in the folder, in any order.
+    fn list(&self) -> io::Result<Vec<Listed>>;
+    /// Makes an empty file. Fails with [`ErrorKind::AlreadyExists`] where there is one.
+    fn create(&self, name: &str) -> io::Result<Arc<dyn StoredFile>>;
+    /// Opens a file that exists.
+    fn open(&self, name: &str) -> io::Result<Arc<dyn StoredFile>>;
+    /// Removes a file; whoever has it open can go on reading it.
+    fn unlink(&self, name: &str) -> io::Result<()>;
+    /// Makes every `create` and `unlink` so far survive a power cut.
+    fn sync_dir(&self) -> io::Result<()>;
+}
+
+/// One file of a [`Storage`].
+pub trait StoredFile: Send + Sync {
+    /// Writes all of `bytes` at the end. After an error any part of them may
+    /// have been written.
+    fn append(&self, bytes: &[u8]) -> io::Result<()>;
+    /// Makes everything appended so far survive a power cut.
+    fn sync(&self) -> io::Result<()>;
+    /// Fills `buf` from `offset` on and says how far it got: less than all only
+    /// where the file ends.
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// How many bytes the file has.
+    fn size(&self) -> io::Result<u64>;
+}
+
+/// A file as listed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listed {
+    /// Its name within the folder.
+    pub name: String,
+    /// How many bytes it has.
+    pub bytes: u64,
+}
+
+/// A folder of the operating system.
+pub(crate) struct Disk {
+    dir: PathBuf,
+}
+
+impl Disk {
+    /// The folder `dir`, created when it is missing.
+    pub(crate) fn open(dir: &Path) -> io::Result<Disk> {
+        fs::create_dir_all(dir)?;
+        if let Some(parent) = dir.parent() {
+            sync_folder(parent)?;
+        }
+        Ok(Disk {
+            dir: dir.to_owned(),
+        })
+    }
+}
+
+impl Storage for Disk {
+    fn list(&self) -> io::Result<Vec<Listed>> {
+        let mut files = Vec::new();
+        for found in fs::read_dir(&self.dir)? {
+            let found = found?;
+            if let Ok(name) = found.file_name().into_string() {
+                let bytes = found.metadata()?.len();
+                files.push(Listed { name, bytes });
+            }
+        }
+        Ok(files)
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn StoredFile>> {
+        let file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create_new(true)
+            .open(self.dir.join(name))?;
+        Ok(Arc::new(DiskFile(file)))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn StoredFile>> {
+        Ok(Arc::new(DiskFile(File::open(self.dir.join(name))?)))
+    }
+
+    fn unlink(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.dir.join(name))
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        sync_folder(&self.dir)
+    }
+}
+
+/// Makes the entries of the folder `dir` survive a power cut.
+pub(crate) fn sync_folder(dir: &Path) -> io::Result<()> {
+    // An empty path is how a relative path names the folder it starts from.
+    let dir = if dir.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        dir
+    };
+    File::open(dir)?.sync_all()
+}
+
+struct DiskFile(File);
+
+impl StoredFile for DiskFile {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        (&self.0).write_all(bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut filled = 0;
+        while let Some(rest) = buf.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match self.0.read_at(rest, offset + filled as u64) {
+                Ok(0) => break,
+                Ok(bytes) => filled += bytes,
+                Err(error) if error.kind() == ErrorKind::Interrupted => (),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+}

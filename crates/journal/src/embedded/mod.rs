@@ -1,0 +1,108 @@
+//! The engine for one process on one machine: a log of our own for the records,
+//! fjall for everything else, in one folder.
+//!
+//! ```text
+//! LOCK            held while the journal is open
+//! FORMAT          the version of all this
+//! log/            segments of records
+//! state/kept/     cursors, first-only claims, dead letters, settings
+//! state/derived/  the index: can be deleted while the journal is closed
+//! ```
+//!
+//! Everything here blocks; the handle in front of it keeps that off the runtime.
+
+mod folder;
+pub(crate) mod log;
+mod state;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+pub use folder::OpenError;
+pub use state::Fault;
+
+pub(crate) use state::{Derived, IndexFault, Kept, Put};
+
+use self::folder::Folder;
+use self::log::{Disk, Log, Storage};
+use self::state::DerivedLimits;
+use crate::config::Config;
+
+const LOG_FOLDER: &str = "log";
+const STATE_FOLDER: &str = "state";
+
+/// A journal of the embedded engine that is open. Fields are dropped in order:
+/// the folder is free for others only when all else is done.
+pub(crate) struct Embedded {
+    pub(crate) log: Log,
+    pub(crate) derived: Derived,
+    pub(crate) kept: Kept,
+    pub(crate) config: Config,
+    _folder: Folder,
+}
+
+impl Embedded {
+    /// Opens the journal that `config` describes, with its log in its own folder.
+    pub(crate) fn open(config: Config) -> Result<Embedded, OpenError> {
+        Self::open_with(config, |log_dir| Ok(Arc::new(Disk::open(log_dir)?)))
+    }
+
+    /// Opens the journal that `config` describes, with its log in `storage`.
+    pub(crate) fn open_on(
+        config: Config,
+        storage: Arc<dyn Storage>,
+    ) -> Result<Embedded, OpenError> {
+        Self::open_with(config, |_| Ok(storage))
+    }
+
+    fn open_with(
+        config: Config,
+        storage: impl FnOnce(&Path) -> std::io::Result<Arc<dyn Storage>>,
+    ) -> Result<Embedded, OpenError> {
+        config.check().map_err(|what| OpenError::Config { what })?;
+        let dir = config.dir.clone();
+        let folder = Folder::open(&dir)?;
+        let at_state = |source| OpenError::State {
+            dir: dir.clone(),
+            source,
+        };
+        let at_log = |source| OpenError::Log {
+            dir: dir.clone(),
+            source,
+        };
+        let state = dir.join(STATE_FOLDER);
+        let kept = Kept::open(&state.join("kept"), config.first_claims).map_err(at_state)?;
+        let limits = DerivedLimits {
+            duplicate_claims: config.duplicate_claims,
+            log_bytes: config.max_bytes,
+        };
+        let derived = Derived::open(&state.join("derived"), limits).map_err(at_state)?;
+        // Whatever the state knows of was on stable storage once.
+        let floor = kept.floor().map_err(at_state)?.max(derived.watermark());
+        let storage = storage(&dir.join(LOG_FOLDER)).map_err(at_log)?;
+        let log = Log::open(storage, &config, floor).map_err(at_log)?;
+        Ok(Embedded {
+            log,
+            derived,
+            kept,
+            config,
+            _folder: folder,
+        })
+    }
+}
+
+/// Locks, whether or not a thread panicked while it held the lock: what is
+/// locked here is changed in single steps and never left half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// As [`lock`], for reading.
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// As [`lock`], for writing.
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,21 @@
+//! Everything durable that is not the log, in two databases that share nothing.
+//!
+//! [`Kept`] is what would be lost for good: each of its transactions is synced
+//! before it counts. [`Derived`] is what reading the log again brings back: it is
+//! not synced, and what cannot be opened of it is thrown away. Two databases, so
+//! that a settle neither syncs what the indexer wrote nor waits for it, and so
+//! that nothing the indexer writes can endanger what is kept.
+
+mod database;
+mod derived;
+mod generations;
+mod kept;
+mod letters;
+mod rows;
+mod tables;
+mod torn;
+
+pub use database::Fault;
+
+pub(crate) use derived::{Derived, DerivedLimits, IndexFault};
+pub(crate) use kept::{Kept, Put};

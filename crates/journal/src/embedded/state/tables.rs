@@ -1,0 +1,211 @@
+//! What is kept about single records: which are duplicates, and what they are
+//! found by. Each stretch of the log has a keyspace of its own, which is dropped
+//! whole once the log has trimmed all of it.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::sync::{Arc, RwLock};
+
+use fjall::{Keyspace, OwnedWriteBatch};
+
+use super::database::{Database, Durability, Fault};
+use super::rows::{self, derived};
+use crate::embedded::{read, write};
+use crate::index::Term;
+use crate::place::{Place, Seq};
+
+const PREFIX: &str = "index-";
+
+/// The stretches, by their first record.
+pub(super) struct Tables {
+    database: Arc<Database>,
+    rows: Keyspace,
+    by_first: RwLock<BTreeMap<Seq, Table>>,
+}
+
+#[derive(Clone)]
+struct Table {
+    number: u64,
+    keyspace: Keyspace,
+}
+
+impl Tables {
+    /// Opens every table that `rows` name; those that are not named are dropped.
+    ///
+    /// # Errors
+    ///
+    /// A table is missing: what is derived does not hang together any more.
+    pub(super) fn open(database: Arc<Database>, rows: Keyspace) -> Result<Tables, Fault> {
+        let mut orphans = database.names_after(PREFIX);
+        let mut by_first = BTreeMap::new();
+        for row in rows.prefix([derived::GENERATION]) {
+            let (key, value) = row.into_inner()?;
+            let first = rows::last_number(&key).map(Seq::new);
+            let number = rows::parse_number(&value);
+            let (Some(first), Some(number)) = (first, number) else {
+                return Err(Fault::Row("index generation"));
+            };
+            let known = orphans.iter().position(|name| *name == number.to_string());
+            let known = known.ok_or(Fault::Row("name of an index generation"))?;
+            orphans.swap_remove(known);
+            let keyspace = database.keyspace(&format!("{PREFIX}{number}"))?;
+            by_first.insert(first, Table { number, keyspace });
+        }
+        for name in orphans {
+            database.drop_keyspace(database.keyspace(&format!("{PREFIX}{name}"))?)?;
+        }
+        Ok(Tables {
+            database,
+            rows,
+            by_first: RwLock::new(by_first),
+        })
+    }
+
+    /// The first record of the newest table; none when there is no table.
+    pub(super) fn newest_first(&self) -> Option<Seq> {
+        read(&self.by_first).keys().next_back().copied()
+    }
+
+    /// The newest table, where everything new is written.
+    pub(super) fn newest(&self) -> Option<Keyspace> {
+        let by_first = read(&self.by_first);
+        by_first
+            .values()
+            .next_back()
+            .map(|table| table.keyspace.clone())
+    }
+
+    /// Begins a table with the record `first`; it exists once `batch` is
+    /// committed and [`Tables::adopt`] was told.
+    pub(super) fn begin(&self, first: Seq, batch: &mut OwnedWriteBatch) -> Result<NewTable, Fault> {
+        let last = read(&self.by_first)
+            .values()
+            .map(|table| table.number)
+            .max();
+        let number = last.map_or(1, |last| last + 1);
+        let keyspace = self.database.keyspace(&format!("{PREFIX}{number}"))?;
+        let key = rows::of_seq(derived::GENERATION, first);
+        batch.insert(&self.rows, key, number.to_be_bytes());
+        Ok(NewTable {
+            first,
+            table: Table { number, keyspace },
+        })
+    }
+
+    /// Makes a new table the newest.
+    pub(super) fn adopt(&self, new: NewTable) {
+        write(&self.by_first).insert(new.first, new.table);
+    }
+
+    /// The duplicates among these records, and what they are duplicates of.
+    pub(super) fn duplicates(
+        &self,
+        range: RangeInclusive<Seq>,
+    ) -> Result<BTreeMap<Seq, Place>, Fault> {
+        let (first, last) = range.into_inner();
+        let first_key = rows::of_seq(derived::DUPLICATE, first);
+        let last_key = rows::of_seq(derived::DUPLICATE, last);
+        let mut duplicates = BTreeMap::new();
+        for table in self.holding(first, last) {
+            for row in table.range(first_key.clone()..=last_key.clone()) {
+                let (key, value) = row.into_inner()?;
+                let seq = rows::last_number(&key).map(Seq::new);
+                let (Some(seq), Some(place)) = (seq, rows::parse_place(&value)) else {
+                    return Err(Fault::Row("duplicate"));
+                };
+                duplicates.insert(seq, place);
+            }
+        }
+        Ok(duplicates)
+    }
+
+    /// Up to `limit` records that bear `term`, newest first, none below `least`.
+    pub(super) fn look_up(
+        &self,
+        term: &Term,
+        least: Seq,
+        limit: usize,
+    ) -> Result<Vec<Place>, Fault> {
+        let prefix = rows::term_prefix(term);
+        let mut places = Vec::new();
+        let tables: Vec<Keyspace> = {
+            let by_first = read(&self.by_first);
+            let newest_first = by_first.values().rev();
+            newest_first.map(|table| table.keyspace.clone()).collect()
+        };
+        for table in tables {
+            for row in table.prefix(&prefix) {
+                if places.len() >= limit {
+                    return Ok(places);
+                }
+                let place = rows::term_place(&row.key()?, prefix.len());
+                let place = place.ok_or(Fault::Row("term"))?;
+                if place.seq >= least {
+                    places.push(place);
+                }
+            }
+        }
+        Ok(places)
+    }
+
+    /// Drops every table that ends below `first`.
+    pub(super) fn drop_below(&self, first: Seq) -> Result<(), Fault> {
+        let mut doomed = Vec::new();
+        {
+            let by_first = read(&self.by_first);
+            let ends = by_first.keys().skip(1);
+            for (begin, end) in by_first.keys().zip(ends) {
+                if *end <= first {
+                    doomed.push(*begin);
+                }
+            }
+        }
+        self.drop_tables(&doomed)
+    }
+
+    /// Drops every table.
+    pub(super) fn drop_all(&self) -> Result<(), Fault> {
+        let doomed: Vec<Seq> = read(&self.by_first).keys().copied().collect();
+        self.drop_tables(&doomed)
+    }
+
+    /// The rows go first and for certain: a table is never named and missing.
+    fn drop_tables(&self, doomed: &[Seq]) -> Result<(), Fault> {
+        if doomed.is_empty() {
+            return Ok(());
+        }
+        let mut batch = self.database.batch();
+        for first in doomed {
+            batch.remove(&self.rows, rows::of_seq(derived::GENERATION, *first));
+        }
+        self.database.commit(batch, Durability::Synced)?;
+        for first in doomed {
+            let dropped = write(&self.by_first).remove(first);
+            if let Some(table) = dropped {
+                self.database.drop_keyspace(table.keyspace)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The tables that may know of records from `first` to `last`.
+    fn holding(&self, first: Seq, last: Seq) -> Vec<Keyspace> {
+        let by_first = read(&self.by_first);
+        let below = by_first.range(..first).next_back();
+        let within = by_first.range(first..=last.max(first));
+        let tables = below.into_iter().chain(within);
+        tables.map(|(_, table)| table.keyspace.clone()).collect()
+    }
+}
+
+/// A table that is not in use yet.
+pub(super) struct NewTable {
+    first: Seq,
+    table: Table,
+}
+
+impl NewTable {
+    pub(super) fn keyspace(&self) -> Keyspace {
+        self.table.keyspace.clone()
+    }
+}

@@ -1,0 +1,106 @@
+//! What goes into the journal and what comes out: drafts, records, and the marks
+//! of those that were damaged.
+//!
+//! A body is bytes and stays bytes: nothing here knows what an event looks like.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use crate::place::{Place, Seq};
+
+/// An event that is about to be journaled.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Draft {
+    /// When the event arrived; kept to the nanosecond.
+    pub received_at: Timestamp,
+    /// The workspace it came from: at most [`Draft::MAX_NAME_BYTES`] bytes.
+    pub workspace: String,
+    /// The signing key that matched, if one did: at most
+    /// [`Draft::MAX_NAME_BYTES`] bytes.
+    pub signed_by: Option<String>,
+    /// The raw body, exactly as it arrived.
+    pub body: Bytes,
+}
+
+impl Draft {
+    /// The longest workspace name, and the longest key name.
+    pub const MAX_NAME_BYTES: usize = 255;
+    /// The largest body that a journal keeps.
+    pub const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
+}
+
+/// An event as journaled.
+///
+/// Bodies that were read together share one buffer of up to
+/// [`ReadLimit::SHARED_BYTES`]: copy a body that is to be kept for long.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Record {
+    /// Where it is.
+    pub place: Place,
+    /// When the event arrived.
+    pub received_at: Timestamp,
+    /// The workspace it came from.
+    pub workspace: String,
+    /// The signing key that matched, if one did.
+    pub signed_by: Option<String>,
+    /// The raw body, exactly as it arrived.
+    pub body: Bytes,
+}
+
+/// What stands at one or more places of the log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Entry {
+    /// A record, intact.
+    Record(Record),
+    /// Records from `first` to `last` were journaled and cannot be read any more.
+    Damaged {
+        /// The first place that cannot be read.
+        first: Seq,
+        /// The last place that cannot be read.
+        last: Seq,
+    },
+}
+
+/// What stands at one or more places that the indexer has been through.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Indexed {
+    /// A record, and whether its event had been seen before.
+    Record {
+        /// The record, intact.
+        record: Record,
+        /// Whether its event had been seen before.
+        verdict: Verdict,
+    },
+    /// Records from `first` to `last` were journaled and cannot be read any more.
+    Damaged {
+        /// The first place that cannot be read.
+        first: Seq,
+        /// The last place that cannot be read.
+        last: Seq,
+    },
+}
+
+/// Whether a record is the first to bear its event.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// No record before it, within the life of a claim, bears the same event.
+    First,
+    /// The record at this place bears the same event and came first.
+    DuplicateOf(Place),
+}
+
+/// How much one read brings at most; a read that finds anything brings at least
+/// one entry, however large.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReadLimit {
+    /// The most entries.
+    pub records: usize,
+    /// The most bytes of bodies and names together.
+    pub bytes: usize,
+}
+
+impl ReadLimit {
+    /// The most bytes that bodies of one read share as a buffer, unless one
+    /// record alone is larger.
+    pub const SHARED_BYTES: usize = 256 * 1024;
+}
