@@ -1,1 +1,7 @@
 //! The sender of Customer.io's reporting webhooks.
+
+mod campaign;
+mod files;
+mod line;
+mod receiver;
+mod signature;
