@@ -164,7 +164,7 @@ impl Segment {
         self.state.script.push(faults);
     }
 
-    /// Appends steps written in the JSON of [`ScriptError`]'s module; returns how many.
+    /// Appends steps written as JSON, as `POST /emulator/faults` takes them; returns how many.
     ///
     /// # Errors
     ///

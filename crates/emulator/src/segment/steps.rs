@@ -170,7 +170,8 @@ impl Step {
         let times = match self.times {
             None => Times::Count(1),
             Some(NumberOrText::Number(n)) => {
-                Times::Count(u32::try_from(n).map_err(|_| "times is too large")?)
+                let n = u32::try_from(n).ok().filter(|n| *n > 0);
+                Times::Count(n.ok_or("times is at least 1 and fits 32 bits")?)
             }
             Some(NumberOrText::Text(text)) if text == "always" => Times::Always,
             Some(NumberOrText::Text(_)) => return Err("times is a number or \"always\"".into()),

@@ -35,10 +35,13 @@ impl Chance {
             .expect("there is something to choose from")
     }
 
+    /// Characters of an alphabet whose size divides 256, so that a byte draws one.
     fn text(&mut self, alphabet: &[u8], chars: usize) -> String {
-        (0..chars)
-            .map(|_| char::from(*self.pick(alphabet)))
-            .collect()
+        let mut bytes = vec![0; chars];
+        self.0.fill_bytes(&mut bytes);
+        let draw = |byte: u8| alphabet.get(usize::from(byte) % alphabet.len());
+        let drawn = bytes.into_iter().filter_map(draw);
+        drawn.map(|&byte| char::from(byte)).collect()
     }
 
     pub(super) fn hex(&mut self, chars: usize) -> String {

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use emulator::customerio::{
-    ANSWER_TIMEOUT, Failure, GIVE_UP_AFTER, HOLD, HoldEnd, Next, Outcome, Sender, StartError, Turn,
+    ANSWER_TIMEOUT, Campaign, Failure, GIVE_UP_AFTER, HOLD, HoldEnd, Next, Outcome, Sender,
+    StartError, Turn,
 };
 use tokio::{net::TcpListener, sync::Barrier, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -225,6 +226,20 @@ async fn a_stopped_sender_does_not_sit_out_an_hour() {
     assert_eq!((report.sent, report.accepted, report.unfinished), (1, 0, 1));
     assert_eq!(report.held[0].end, HoldEnd::Stopped);
     assert_eq!(receiver.bodies(), [body(0)]);
+}
+
+#[tokio::test]
+async fn a_sender_can_run_as_a_task_of_its_own() {
+    let receiver = Receiver::start([]).await;
+    let sender = receiver.sender();
+    let campaign = Campaign {
+        events: Some(5),
+        ..Campaign::new(1, "2026-03-01T08:00:00Z".parse().unwrap())
+    };
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move { sender.run(campaign, CancellationToken::new()).await });
+    let report = tasks.join_next().await.unwrap().unwrap().unwrap();
+    assert_eq!((report.accepted, receiver.bodies().len()), (5, 5));
 }
 
 #[tokio::test]

@@ -141,6 +141,19 @@ async fn a_missing_empty_or_very_short_key_is_refused() {
 }
 
 #[tokio::test]
+async fn what_the_edge_does_not_check_is_stored() {
+    let long_id = call(&format!(r#""messageId":"{}""#, "m".repeat(150)));
+    let future = call(r#""timestamp":"2999-01-01T00:00:00Z""#);
+    for body in [long_id, future, call(r#""unknown":{"at":["the","top"]}"#)] {
+        let segment = segment();
+        post_keyed(&segment, "/v1/track", body)
+            .await
+            .assert_success();
+        assert_eq!(segment.calls().len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn strict_keys_are_refused_with_401_and_flagged_unfaithful() {
     let segment = Segment::new(Config {
         keys: BTreeMap::from([(KEY.to_owned(), KeyState::Live)]),

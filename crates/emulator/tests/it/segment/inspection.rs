@@ -236,6 +236,10 @@ async fn a_bad_step_is_named_with_what_is_known_and_none_is_kept() {
             "seconds goes with hang",
         ),
         (
+            json!([{"status": 503, "times": 0}]),
+            "step 0: times is at least 1",
+        ),
+        (
             json!([{"status": 503, "times": "twice"}]),
             "times is a number or \"always\"",
         ),
@@ -255,6 +259,21 @@ async fn a_bad_step_is_named_with_what_is_known_and_none_is_kept() {
         let error = refused.json()["error"].as_str().unwrap().to_owned();
         assert!(error.contains(expected), "{script}: {error}");
         assert!(segment.faults().is_empty());
+    }
+}
+
+#[test]
+fn the_scripts_of_the_readme_are_read() {
+    let readme = include_str!("../../../README.md");
+    let scripts: Vec<&str> = readme
+        .split("```json\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect();
+    assert!(scripts.len() >= 4);
+    for script in scripts {
+        let steps = segment().push_script(script.as_bytes());
+        assert!(steps.is_ok_and(|steps| steps > 0), "{script}");
     }
 }
 

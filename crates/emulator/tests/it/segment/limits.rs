@@ -76,6 +76,16 @@ async fn a_body_of_exactly_the_limit_passes() {
 }
 
 #[tokio::test]
+async fn a_sender_of_too_much_gets_its_answer_over_a_socket() {
+    let served = Served::start(segment()).await;
+    let answer = served.post(&"x".repeat(2_000_000)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(answer.contains("Exceed payload limit"));
+    assert_eq!(served.segment.requests()[0].body_bytes, 2_000_000);
+    served.stop().await;
+}
+
+#[tokio::test]
 async fn a_bomb_is_inflated_no_further_than_the_limit() {
     let mut packed = Vec::new();
     let zeros = std::io::repeat(b' ').take(64 << 20);
