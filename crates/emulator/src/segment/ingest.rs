@@ -89,7 +89,7 @@ impl State {
         let calls = payload.calls.len();
         let answer = match self.admit(&payload, write_key.as_deref(), inbound) {
             Ok(key) => {
-                self.keep(&payload, &key, inbound);
+                self.keep(&payload, key, inbound);
                 Answer::Success
             }
             Err(answer) => answer,
@@ -107,7 +107,7 @@ impl State {
         payload: &Payload<'_>,
         write_key: Option<&'k str>,
         inbound: &Inbound<'_>,
-    ) -> Result<Cow<'k, str>, Answer> {
+    ) -> Result<&'k str, Answer> {
         let long_enough = |key: &&str| key.chars().count() >= self.config.min_write_key_chars;
         let key = write_key
             .filter(long_enough)
@@ -128,7 +128,7 @@ impl State {
             let taken = lock(bucket).take(payload.calls.len(), inbound.received_at);
             taken.map_err(|seconds| Answer::RateLimited { seconds })?;
         }
-        Ok(Cow::Borrowed(key))
+        Ok(key)
     }
 
     /// What happens behind the 200: checks, enrichment, deduplication.
@@ -143,6 +143,11 @@ impl State {
             state: self,
             inbound,
             shared: Arc::new(self.shared(payload, write_key, inbound)),
+            sent: payload
+                .envelope
+                .sent_at
+                .and_then(wire::text)
+                .and_then(|text| skew::instant(&text)),
         };
         let delivery = match state {
             KeyState::WrongRegion => return,
@@ -176,6 +181,8 @@ struct Sort<'a> {
     state: &'a State,
     inbound: &'a Inbound<'a>,
     shared: Arc<Shared>,
+    /// When the envelope says that it was sent; read once for all its calls.
+    sent: Option<Timestamp>,
 }
 
 impl Sort<'_> {
@@ -257,15 +264,11 @@ impl Sort<'_> {
             }
         };
         let original = call.timestamp.and_then(wire::text);
-        let sent = call.sent_at.and_then(wire::text).or_else(|| {
-            let sent_at = self.shared.sent_at.as_deref()?;
-            serde_json::from_str(sent_at).ok().map(Cow::Owned)
-        });
-        let timestamp = skew::corrected(
-            self.shared.received_at,
-            original.as_deref(),
-            sent.as_deref(),
-        );
+        let own_sent = call
+            .sent_at
+            .map(|raw| wire::text(raw).and_then(|text| skew::instant(&text)));
+        let sent = own_sent.unwrap_or(self.sent);
+        let timestamp = skew::corrected(self.shared.received_at, original.as_deref(), sent);
         let hash = self.state.shelf.ids.hash(&message_id);
         let stored = Stored {
             kind: sound.kind,

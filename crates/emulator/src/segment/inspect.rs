@@ -19,7 +19,7 @@ use axum::{
     Router,
     extract::{Query, State, rejection::QueryRejection},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{any, get, post},
 };
 use bytes::Bytes;
 use http::StatusCode;
@@ -48,6 +48,7 @@ pub(super) fn routes() -> Router<Segment> {
         )
         .route("/emulator/clock", post(clock))
         .route("/emulator/reset", post(reset))
+        .route("/emulator/{*rest}", any(unknown))
 }
 
 #[derive(Deserialize)]
@@ -184,6 +185,13 @@ async fn clock(State(segment): State<Segment>, body: Bytes) -> Response {
 async fn reset(State(segment): State<Segment>) -> StatusCode {
     segment.reset();
     StatusCode::NO_CONTENT
+}
+
+/// A misspelt path is no request to the API, so it is not in the log.
+async fn unknown() -> Response {
+    let known = "calls, wait, discards, requests, stats, faults, clock, reset";
+    let why = serde_json::json!({ "error": format!("under /emulator/ there are {known}") });
+    answer::json(StatusCode::NOT_FOUND, why.to_string())
 }
 
 fn listed(entries: &impl Serialize) -> Response {

@@ -59,7 +59,12 @@ use tokio_util::sync::CancellationToken;
 
 pub use call::StoredCall;
 pub use check::DiscardCode;
-pub use config::*;
+pub use config::{
+    ClockStart, Config, DEFAULT_BATCH_CALLS, DEFAULT_BODY_BYTES, DEFAULT_CALL_BYTES,
+    DEFAULT_DEDUP_WINDOW, DEFAULT_KEEP_CALLS, DEFAULT_KEEP_MESSAGE_IDS,
+    DEFAULT_MIN_WRITE_KEY_CHARS, DEFAULT_PROPERTIES, DEFAULT_TOKEN_LIFETIME, KeyState, Limits,
+    RateLimit, UnknownKeys,
+};
 pub use fault::{DEFAULT_HANG, Effect, Fault, Only, ResetAt, RetryAfter, StatusAnswer, Times};
 pub use route::Kind;
 pub use shelf::{Discard, Forgotten, LoggedRequest, Stats};

@@ -37,7 +37,8 @@ impl Bucket {
             .left
             .saturating_add(refill)
             .min(self.per_second() * 1000);
-        self.filled_at = now;
+        // Requests may come in out of order; time that was filled in once stays so.
+        self.filled_at = self.filled_at.max(now);
         if self.left <= 0 {
             let missing = u64::try_from(-self.left).unwrap_or_default();
             let per_second = u64::try_from(self.per_second()).unwrap_or(1);

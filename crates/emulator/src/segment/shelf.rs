@@ -150,10 +150,11 @@ impl Shelf {
             *kept.by_code.entry(discard.code).or_default() += 1;
             kept.discards.push(discard);
         }
+        let is_heard = self.news.receiver_count() > 0;
         for (id, call) in delivery.calls {
             if kept.seen.claim(id, now) {
                 kept.count_event(&call);
-                if self.news.receiver_count() > 0 {
+                if is_heard {
                     drop(self.news.send(call.clone())); // nobody left to hear it
                 }
                 kept.calls.push(call);

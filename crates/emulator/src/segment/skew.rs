@@ -12,11 +12,15 @@ use jiff::{Timestamp, civil, tz::Offset};
 ///
 /// An `original` that stands is returned as it was written. A time that cannot
 /// be read counts as absent.
-pub(super) fn corrected(received: Timestamp, original: Option<&str>, sent: Option<&str>) -> String {
+pub(super) fn corrected(
+    received: Timestamp,
+    original: Option<&str>,
+    sent: Option<Timestamp>,
+) -> String {
     let Some((text, original)) = original.and_then(|text| Some((text, instant(text)?))) else {
         return stamp(received);
     };
-    let Some(sent) = sent.and_then(instant) else {
+    let Some(sent) = sent else {
         return text.to_owned();
     };
     let age = sent.duration_since(original);
@@ -89,7 +93,7 @@ mod tests {
             ),
         ];
         for (original, sent, expected) in cases {
-            let corrected = corrected(received.parse().unwrap(), original, sent);
+            let corrected = corrected(received.parse().unwrap(), original, sent.and_then(instant));
             assert_eq!(corrected, expected, "{original:?} sent {sent:?}");
         }
     }

@@ -262,6 +262,15 @@ async fn a_bad_step_is_named_with_what_is_known_and_none_is_kept() {
     }
 }
 
+#[tokio::test]
+async fn a_misspelt_path_is_told_what_there_is_and_is_no_request_to_the_api() {
+    let segment = segment();
+    let reply = get(&segment, "/emulator/call").await;
+    assert_eq!(reply.status, StatusCode::NOT_FOUND);
+    assert!(reply.json()["error"].as_str().unwrap().contains("calls"));
+    assert!(segment.requests().is_empty());
+}
+
 #[test]
 fn the_scripts_of_the_readme_are_read() {
     let readme = include_str!("../../../README.md");
