@@ -1,6 +1,6 @@
 //! The two stand-ins, seen from outside.
 
-// Always on here; it tells clippy that the helpers are test code, too.
+// Always on here; it tells clippy that all of it is test code, not only the tests.
 #[cfg(test)]
 mod customerio;
 #[cfg(test)]
