@@ -3,4 +3,10 @@
 #![cfg(test)]
 
 mod contract;
+mod crash;
+mod damage;
+mod disk;
+mod model;
+mod old_formats;
+mod rebuild;
 mod support;

@@ -143,10 +143,15 @@ impl Log {
         self.shared.durable.subscribe()
     }
 
-    /// When the newest record arrived, as far as it is known.
+    /// When the newest record arrived, or one not long before it; none when no
+    /// record can be read.
     pub(crate) fn newest_at(&self) -> Option<Timestamp> {
         let second = self.shared.newest_second.load(Ordering::Relaxed);
-        Timestamp::from_second(second).ok()
+        Timestamp::from_second(second).ok().or_else(|| {
+            let segments = self.shared.segments.all();
+            let mut newest_first = segments.iter().rev();
+            newest_first.find_map(|holding| self.begun_at(holding).ok().flatten())
+        })
     }
 
     /// How many bytes lie in the segments that hold `first` and all above.

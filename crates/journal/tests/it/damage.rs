@@ -1,0 +1,197 @@
+//! What damaged bytes cost: exactly the records that they held. Damage is never
+//! a reason not to open.
+
+use std::sync::Arc;
+
+use journal::log::{Log, Storage};
+use journal::{Config, Entry, Indexed, Journal, ReadError, Seq, Verdict};
+
+use crate::disk::Disk;
+use crate::support::*;
+
+const RECORDS: u64 = 9;
+const BODY_BYTES: usize = 1000;
+
+fn config() -> Config {
+    Config {
+        segment_bytes: 4000,
+        ..Config::for_tests("nowhere")
+    }
+}
+
+/// A disk with three segments of three records each, every record a group.
+async fn filled() -> Disk {
+    let disk = Disk::new();
+    let log = open(&disk);
+    for number in 0..RECORDS {
+        let permit = log.reserve(BODY_BYTES).unwrap();
+        permit
+            .append(draft(body(number, BODY_BYTES)))
+            .await
+            .unwrap();
+    }
+    drop(log);
+    assert_eq!(disk.names().len(), 3);
+    disk
+}
+
+fn open(disk: &Disk) -> Log {
+    let storage: Arc<dyn Storage> = Arc::new(disk.clone());
+    Log::open(storage, &config(), Seq::ZERO).unwrap()
+}
+
+/// The places of intact records, and the ranges that are damaged.
+fn summary(log: &Log) -> (Vec<u64>, Vec<(u64, u64)>) {
+    let (mut intact, mut damaged) = (Vec::new(), Vec::new());
+    for entry in log.read(Seq::FIRST, Seq::new(u64::MAX), ALL).unwrap() {
+        match entry {
+            Entry::Record(record) => {
+                let number = record.place.seq.get();
+                assert_eq!(record.body, body(number - 1, BODY_BYTES));
+                intact.push(number);
+            }
+            Entry::Damaged { first, last } => damaged.push((first.get(), last.get())),
+        }
+    }
+    (intact, damaged)
+}
+
+/// Where the `index`th record of a segment begins.
+fn start(index: usize) -> usize {
+    index * (48 + "shop".len() + "key-1".len() + BODY_BYTES)
+}
+
+#[tokio::test]
+async fn a_damaged_body_costs_one_record() {
+    for (segment, index) in [(0, 0), (0, 2), (1, 1), (2, 0), (2, 1)] {
+        let disk = filled().await;
+        let name = &disk.names()[segment];
+        disk.corrupt(name, |bytes| bytes[start(index) + 500] ^= 1);
+        let log = open(&disk);
+        let lost = (segment * 3 + index + 1) as u64;
+        let (intact, damaged) = summary(&log);
+        assert_eq!(damaged, [(lost, lost)]);
+        let others: Vec<u64> = (1..=RECORDS).filter(|number| *number != lost).collect();
+        assert_eq!(intact, others);
+        assert_eq!(log.stats().damaged, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_header_costs_one_record() {
+    for (segment, index) in [(0, 0), (1, 1), (1, 2), (2, 1)] {
+        for at in [0, 5, 9, 38] {
+            let disk = filled().await;
+            let name = &disk.names()[segment];
+            disk.corrupt(name, |bytes| bytes[start(index) + at] ^= 0x10);
+            let lost = (segment * 3 + index + 1) as u64;
+            assert_eq!(summary(&open(&disk)).1, [(lost, lost)]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn damage_over_several_records_is_one_range() {
+    let disk = filled().await;
+    let names = disk.names();
+    disk.corrupt(&names[0], |bytes| bytes[start(2) - 10..].fill(0));
+    disk.corrupt(&names[1], |bytes| bytes[..start(1)].fill(0xFF));
+    let (intact, damaged) = summary(&open(&disk));
+    assert_eq!(damaged, [(2, 4)]);
+    assert_eq!(intact, [1, 5, 6, 7, 8, 9]);
+}
+
+#[tokio::test]
+async fn a_segment_that_is_gone_is_one_range() {
+    let disk = filled().await;
+    disk.unlink(&disk.names()[1]).unwrap();
+    assert_eq!(summary(&open(&disk)).1, [(4, 6)]);
+}
+
+#[tokio::test]
+async fn a_flaw_in_the_last_group_is_a_torn_tail_and_no_damage() {
+    let disk = filled().await;
+    let name = &disk.names()[2];
+    disk.corrupt(name, |bytes| bytes[start(2) + 500] ^= 1);
+    let log = open(&disk);
+    assert_eq!(summary(&log), ((1..RECORDS).collect(), Vec::new()));
+    assert_eq!(log.stats().last, Some(Seq::new(8)));
+}
+
+#[tokio::test]
+async fn a_flaw_in_the_last_group_is_damage_when_the_group_is_known_to_have_been_durable() {
+    let disk = filled().await;
+    let name = &disk.names()[2];
+    disk.corrupt(name, |bytes| bytes[start(2) + 500] ^= 1);
+    let storage: Arc<dyn Storage> = Arc::new(disk.clone());
+    let log = Log::open(storage, &config(), Seq::new(9)).unwrap();
+    assert_eq!(summary(&log), ((1..RECORDS).collect(), vec![(9, 9)]));
+}
+
+/// Bytes that look like a record inside of another one's body are not taken for
+/// one, not even after damage in front of them.
+#[tokio::test]
+async fn a_record_inside_of_a_body_is_not_found() {
+    let other = filled().await;
+    let forged = other.bytes(&other.names()[0]);
+    let disk = Disk::new();
+    let log = open(&disk);
+    for body in [&b"first"[..], &forged[start(2)..], b"third"] {
+        let permit = log.reserve(body.len()).unwrap();
+        permit
+            .append(draft(bytes::Bytes::copy_from_slice(body)))
+            .await
+            .unwrap();
+    }
+    drop(log);
+    let log = open(&disk);
+    let read = records(log.read(Seq::FIRST, Seq::new(9), ALL).unwrap());
+    assert_eq!(read[2].body, "third");
+}
+
+async fn journal_with_damage(engine: &Engine) -> (Journal, Disk) {
+    let disk = filled().await;
+    let names = disk.names();
+    disk.corrupt(&names[1], |bytes| bytes.fill(0));
+    let storage: Arc<dyn Storage> = Arc::new(disk.clone());
+    let journal = Journal::open_on(engine.config(), storage).await.unwrap();
+    (journal, disk)
+}
+
+#[tokio::test]
+async fn the_indexer_steps_over_damage_that_it_has_read() {
+    let engine = Engine::new();
+    let (journal, _disk) = journal_with_damage(&engine).await;
+    let before: Vec<_> = (1..=3).map(|number| entry(number, 1)).collect();
+    journal.index(P, before).await.unwrap();
+    assert_eq!(*journal.indexed(P).borrow(), Some(seq(3)));
+
+    let entries = journal.read(place(4), ALL).await.unwrap();
+    let damaged = Entry::Damaged {
+        first: seq(4),
+        last: seq(6),
+    };
+    assert_eq!(entries[0], damaged);
+    assert!(journal.index(P, Vec::new()).await.unwrap().is_empty());
+    assert_eq!(*journal.indexed(P).borrow(), Some(seq(6)));
+    let verdict = index_one(&journal, entry(7, 1)).await;
+    assert_eq!(verdict, Verdict::DuplicateOf(place(1)));
+
+    let read = journal.read_indexed(place(3), ALL).await.unwrap();
+    assert_eq!(read.len(), 3);
+    assert!(matches!(
+        read[1],
+        Indexed::Damaged { first, last } if (first, last) == (seq(4), seq(6))
+    ));
+    assert_eq!(journal.stats().damaged, 3);
+}
+
+#[tokio::test]
+async fn a_damaged_record_is_told_from_one_that_is_not_there() {
+    let engine = Engine::new();
+    let (journal, _disk) = journal_with_damage(&engine).await;
+    let damaged = journal.record(place(5)).await;
+    assert!(matches!(damaged, Err(ReadError::Damaged(at)) if at == place(5)));
+    assert_eq!(journal.record(place(10)).await.unwrap(), None);
+    assert!(journal.record(place(7)).await.unwrap().is_some());
+}

@@ -1,0 +1,443 @@
+//! Random operations against a plain model in memory: whatever is done in
+//! whatever order, and however often the journal is opened anew, both say the
+//! same.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::Bytes;
+use journal::{
+    Config, IndexEntry, Indexed, Journal, Place, PutError, Revision, Seq, Settlement, Verdict,
+};
+use proptest::prelude::*;
+use proptest::test_runner::{Config as Cases, TestRunner};
+
+use crate::support::*;
+
+/// Few, so that operations meet.
+const CONNECTIONS: [&str; 3] = ["eu", "us", "eu-2"];
+const KEYS: u8 = 6;
+const SETTINGS: [&str; 2] = ["connections", "names"];
+
+#[derive(Clone, Debug)]
+enum Operation {
+    Append {
+        bytes: usize,
+        event: u8,
+    },
+    AppendTogether {
+        records: usize,
+    },
+    Index {
+        most: usize,
+    },
+    Settle {
+        connection: usize,
+        back: u64,
+        claims: Vec<u8>,
+        letter: bool,
+    },
+    PlaceCursor {
+        connection: usize,
+        back: u64,
+    },
+    ResetClaims {
+        connection: usize,
+    },
+    Forget {
+        connection: usize,
+    },
+    RemoveNewestLetter,
+    Put {
+        setting: usize,
+        expecting: Expecting,
+    },
+    Trim {
+        sparing: Sparing,
+    },
+    Rebuild,
+    Reopen,
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    let connection = 0..CONNECTIONS.len();
+    prop_oneof![
+        8 => (0..3000_usize, 0..KEYS).prop_map(|(bytes, event)| Operation::Append { bytes, event }),
+        4 => (2..9_usize).prop_map(|records| Operation::AppendTogether { records }),
+        8 => (1..9_usize).prop_map(|most| Operation::Index { most }),
+        6 => (connection.clone(), 0..5_u64, prop::collection::vec(0..KEYS, 0..4), any::<bool>())
+            .prop_map(|(connection, back, claims, letter)| Operation::Settle {
+                connection, back, claims, letter,
+            }),
+        1 => (connection.clone(), 0..9_u64)
+            .prop_map(|(connection, back)| Operation::PlaceCursor { connection, back }),
+        1 => connection.clone().prop_map(|connection| Operation::ResetClaims { connection }),
+        1 => connection.prop_map(|connection| Operation::Forget { connection }),
+        1 => Just(Operation::RemoveNewestLetter),
+        2 => (0..SETTINGS.len(), prop_oneof![Just(Expecting::TheNewest), Just(Expecting::Another)])
+            .prop_map(|(setting, expecting)| Operation::Put { setting, expecting }),
+        2 => prop_oneof![Just(Sparing::Unindexed), Just(Sparing::Unsettled)]
+            .prop_map(|sparing| Operation::Trim { sparing }),
+        1 => Just(Operation::Rebuild),
+        2 => Just(Operation::Reopen),
+    ]
+}
+
+/// Which revision a setting is put over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Expecting {
+    TheNewest,
+    Another,
+}
+
+/// What trimming must leave.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Sparing {
+    Unindexed,
+    Unsettled,
+}
+
+/// What the journal should hold.
+#[derive(Default)]
+struct Model {
+    /// The body and the event of every record that was ever appended.
+    records: Vec<(Bytes, u8)>,
+    first: u64,
+    indexed: u64,
+    holders: HashMap<u8, u64>,
+    duplicates: BTreeMap<u64, u64>,
+    cursors: HashMap<usize, u64>,
+    claims: HashMap<(usize, u8), u64>,
+    /// Oldest first: the connection and the reason.
+    letters: Vec<(Option<usize>, String)>,
+    settings: HashMap<usize, (Bytes, Revision)>,
+    buried_through: u64,
+}
+
+fn limits(config: &mut Config) {
+    config.segment_bytes = 8000;
+    config.max_bytes = 40_000;
+}
+
+impl Model {
+    fn last(&self) -> u64 {
+        self.records.len() as u64
+    }
+
+    fn new_body(&mut self, bytes: usize, event: u8) -> Bytes {
+        let mut unique = vec![event];
+        unique.extend(body(self.last(), bytes));
+        let body = Bytes::from(unique);
+        self.records.push((body.clone(), event));
+        body
+    }
+
+    async fn append(&mut self, journal: &Journal, sizes: &[(usize, u8)]) {
+        let mut answers = Vec::new();
+        for (bytes, event) in sizes {
+            let Ok(permit) = journal.reserve(bytes + 30) else {
+                break;
+            };
+            let body = self.new_body(*bytes, *event);
+            answers.push((self.last(), permit.append(draft(body))));
+        }
+        for (number, answer) in answers {
+            assert_eq!(answer.await.unwrap(), place(number));
+        }
+    }
+
+    async fn index(&mut self, journal: &Journal, most: usize) {
+        let from = self.indexed.max(self.first.saturating_sub(1)) + 1;
+        let numbers = (from..=self.last()).take(most);
+        let entries: Vec<_> = numbers.map(|number| self.entry(number)).collect();
+        let expected: Vec<_> = entries.iter().map(|entry| self.index_one(entry)).collect();
+        let verdicts = journal.index(P, entries).await.unwrap();
+        assert_eq!(verdicts, expected);
+    }
+
+    fn entry(&self, number: u64) -> IndexEntry {
+        let event = self.event(number);
+        let burial = (event == 0).then(|| letter(number, None, &format!("of {number}")));
+        IndexEntry {
+            terms: vec![person(&event.to_string())],
+            burial,
+            ..entry(number, event)
+        }
+    }
+
+    fn event(&self, number: u64) -> u8 {
+        self.records[usize::try_from(number - 1).unwrap()].1
+    }
+
+    fn index_one(&mut self, entry: &IndexEntry) -> Verdict {
+        let number = entry.seq.get();
+        let event = self.event(number);
+        self.indexed = number;
+        let holder = *self.holders.entry(event).or_insert(number);
+        if holder != number {
+            self.duplicates.insert(number, holder);
+            return Verdict::DuplicateOf(place(holder));
+        }
+        if entry.burial.is_some() && number > self.buried_through {
+            self.buried_through = number;
+            self.letters.push((None, format!("of {number}")));
+        }
+        Verdict::First
+    }
+
+    async fn settle(&mut self, journal: &Journal, operation: &Operation) {
+        let Operation::Settle {
+            connection,
+            back,
+            claims,
+            letter: bury,
+        } = operation
+        else {
+            return;
+        };
+        let through = self.indexed.saturating_sub(*back);
+        if through == 0 {
+            return; // no record, no claim
+        }
+        let name = CONNECTIONS[*connection];
+        let mut settlement = Settlement {
+            claims: claims
+                .iter()
+                .map(|byte| (key(*byte), place(through)))
+                .collect(),
+            ..settlement(name, through)
+        };
+        if *bury {
+            let reason = format!("{name} {}", self.letters.len());
+            settlement.dead_letters = vec![letter(through, Some(name), &reason)];
+            self.letters.push((Some(*connection), reason));
+        }
+        journal.settle(settlement).await.unwrap();
+        let cursor = self.cursors.entry(*connection).or_insert(through);
+        *cursor = through.max(*cursor);
+        for byte in claims {
+            self.claims.entry((*connection, *byte)).or_insert(through);
+        }
+    }
+
+    async fn put(&mut self, journal: &Journal, setting: usize, expecting: Expecting) {
+        let value = Bytes::from(self.last().to_string());
+        let known = self.settings.get(&setting).map(|(_, revision)| *revision);
+        let wrong = known.map_or(Some(Revision::new(9999)), |_| None);
+        let expected = match expecting {
+            Expecting::TheNewest => known,
+            Expecting::Another => wrong,
+        };
+        let put = journal.put_setting(SETTINGS[setting], value.clone(), expected);
+        match put.await {
+            Ok(revision) => {
+                assert_eq!(expecting, Expecting::TheNewest);
+                self.settings.insert(setting, (value, revision));
+            }
+            Err(PutError::Conflict { found }) => {
+                assert_eq!(expecting, Expecting::Another);
+                assert_eq!(found, known);
+            }
+            Err(PutError::State(error)) => panic!("{error}"),
+        }
+    }
+
+    async fn remove_newest_letter(&mut self, journal: &Journal) {
+        let filter = journal::DeadLetterFilter {
+            connection: None,
+            after: None,
+            limit: 1,
+        };
+        if let Some(newest) = journal.dead_letters(filter).await.unwrap().first() {
+            assert!(journal.remove_dead_letter(newest.id).await.unwrap());
+        }
+        self.letters.pop();
+    }
+
+    async fn trim(&mut self, journal: &Journal, sparing: Sparing) {
+        let mut keep_from = self.indexed + 1;
+        let mut keep = Vec::new();
+        for cursor in self
+            .cursors
+            .values()
+            .filter(|_| sparing == Sparing::Unsettled)
+        {
+            keep.push((P, seq(cursor + 1)));
+            keep_from = keep_from.min(cursor + 1);
+        }
+        journal.trim(noon(), &keep).await.unwrap();
+        let first = journal.stats().first.map_or(self.first, Seq::get);
+        assert!(first >= self.first);
+        assert!(first == self.first || first <= keep_from);
+        self.first = first;
+    }
+
+    async fn apply(&mut self, journal: &Journal, operation: &Operation) {
+        match operation {
+            Operation::Append { bytes, event } => self.append(journal, &[(*bytes, *event)]).await,
+            Operation::AppendTogether { records } => {
+                let events = (0..KEYS).cycle().take(*records);
+                let sizes: Vec<_> = events
+                    .map(|event| (usize::from(event) * 200, event))
+                    .collect();
+                self.append(journal, &sizes).await;
+            }
+            Operation::Index { most } => self.index(journal, *most).await,
+            Operation::Settle { .. } => self.settle(journal, operation).await,
+            Operation::PlaceCursor { connection, back } => {
+                let settled = self.last().saturating_sub(*back);
+                let name = CONNECTIONS[*connection];
+                journal.place_cursor(name, P, seq(settled)).await.unwrap();
+                self.cursors.insert(*connection, settled);
+            }
+            Operation::ResetClaims { connection } => {
+                journal
+                    .reset_claims(CONNECTIONS[*connection])
+                    .await
+                    .unwrap();
+                self.claims.retain(|(holder, _), _| holder != connection);
+            }
+            Operation::Forget { connection } => {
+                journal
+                    .forget_connection(CONNECTIONS[*connection])
+                    .await
+                    .unwrap();
+                self.claims.retain(|(holder, _), _| holder != connection);
+                self.cursors.remove(connection);
+            }
+            Operation::RemoveNewestLetter => self.remove_newest_letter(journal).await,
+            Operation::Put { setting, expecting } => self.put(journal, *setting, *expecting).await,
+            Operation::Trim { sparing } => self.trim(journal, *sparing).await,
+            Operation::Rebuild => {
+                journal.rebuild_index().await.unwrap();
+                self.indexed = 0;
+                self.holders.clear();
+                self.duplicates.clear();
+            }
+            Operation::Reopen => (),
+        }
+    }
+
+    /// Everything that can be asked.
+    async fn check(&self, journal: &Journal) {
+        self.check_records(journal).await;
+        for number in 0..self.last() + 2 {
+            let known = number >= self.first.max(1) && number <= self.indexed;
+            let earlier = self.duplicates.get(&number).copied();
+            let verdict =
+                earlier.map_or(Verdict::First, |there| Verdict::DuplicateOf(place(there)));
+            let expected = known.then_some(verdict);
+            assert_eq!(
+                journal.verdict(place(number)).await.unwrap(),
+                expected,
+                "of {number}"
+            );
+        }
+        for event in 0..KEYS {
+            let expected: Vec<Place> = (self.first.max(1)..=self.indexed)
+                .rev()
+                .filter(|number| self.event(*number) == event)
+                .map(place)
+                .collect();
+            let found = journal.look_up(&person(&event.to_string()), 999).await;
+            assert_eq!(found.unwrap(), expected, "of event {event}");
+        }
+        self.check_state(journal).await;
+    }
+
+    async fn check_records(&self, journal: &Journal) {
+        let read = records(read_all(journal).await);
+        let numbers: Vec<u64> = read.iter().map(|record| record.place.seq.get()).collect();
+        let expected: Vec<u64> = (self.first.max(1)..=self.last()).collect();
+        assert_eq!(numbers, expected);
+        for record in &read {
+            let index = usize::try_from(record.place.seq.get() - 1).unwrap();
+            assert_eq!(record.body, self.records[index].0);
+        }
+        let indexed = journal.read_indexed(place(1), ALL).await.unwrap();
+        let up_to = indexed.last().map(|indexed| match indexed {
+            Indexed::Record { record, .. } => record.place.seq.get(),
+            Indexed::Damaged { .. } => panic!("nothing is damaged"),
+        });
+        let expected = (self.indexed >= self.first.max(1)).then_some(self.indexed);
+        assert_eq!(up_to, expected);
+    }
+
+    async fn check_state(&self, journal: &Journal) {
+        for (index, name) in CONNECTIONS.into_iter().enumerate() {
+            let expected = self.cursors.get(&index).copied().map(seq);
+            assert_eq!(journal.cursor(name, P).await.unwrap(), expected);
+            let keys: Vec<_> = (0..KEYS).map(key).collect();
+            let expected: Vec<_> = (0..KEYS)
+                .map(|byte| self.claims.get(&(index, byte)).copied().map(place))
+                .collect();
+            assert_eq!(journal.first_claims(name, &keys).await.unwrap(), expected);
+            let filter = journal::DeadLetterFilter {
+                connection: Some(name.to_owned()),
+                after: None,
+                limit: 999,
+            };
+            let letters = journal.dead_letters(filter).await.unwrap();
+            let reasons: Vec<_> = letters
+                .into_iter()
+                .map(|found| found.letter.reason)
+                .collect();
+            let own = self
+                .letters
+                .iter()
+                .rev()
+                .filter(|(of, _)| *of == Some(index));
+            let expected: Vec<_> = own.map(|(_, reason)| reason.clone()).collect();
+            assert_eq!(reasons, expected);
+        }
+        let expected = self.letters.len() as u64;
+        assert_eq!(journal.dead_letter_count().await.unwrap(), expected);
+        let expected: Vec<_> = self
+            .letters
+            .iter()
+            .rev()
+            .map(|(_, reason)| reason.clone())
+            .collect();
+        assert_eq!(reasons(journal).await, expected);
+        for (index, name) in SETTINGS.into_iter().enumerate() {
+            let setting = journal.setting(name).await.unwrap();
+            let found = setting.map(|setting| (setting.value, setting.revision));
+            assert_eq!(found, self.settings.get(&index).cloned());
+        }
+    }
+}
+
+async fn live(operations: Vec<Operation>) {
+    let engine = Engine::with(limits);
+    let mut journal = engine.open().await;
+    let mut model = Model::default();
+    for operation in operations {
+        model.apply(&journal, &operation).await;
+        if let Operation::Reopen = operation {
+            journal = engine.reopen(journal).await;
+            model.check(&journal).await;
+        }
+    }
+    model.check(&journal).await;
+    drop(journal);
+    model.check(&engine.open().await).await;
+}
+
+#[test]
+fn the_journal_and_a_plain_model_say_the_same() {
+    let cases = Cases {
+        cases: 16,
+        failure_persistence: None,
+        max_shrink_iters: 200,
+        ..Cases::default()
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let operations = prop::collection::vec(operation(), 10..70);
+    TestRunner::new(cases)
+        .run(&operations, |operations| {
+            runtime.block_on(live(operations));
+            Ok(())
+        })
+        .unwrap();
+}
