@@ -186,7 +186,8 @@ impl<'a> Read<'a> {
 /// The text of a member, unless it is empty, blank or of another type.
 fn text(value: Json<'_>) -> Option<Cow<'_, str>> {
     let text = value.string()?.decoded();
-    (!text.trim().is_empty()).then_some(text)
+    let is_blank = text.bytes().all(|byte| byte.is_ascii_whitespace());
+    (!is_blank).then_some(text)
 }
 
 /// One spelling for the metric that has two.
