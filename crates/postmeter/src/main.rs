@@ -1,2 +1,27 @@
-//! postmeter.
-fn main() {}
+//! Postmeter: from Customer.io's reporting webhooks to Segment, durably.
+
+mod api;
+mod cli;
+mod client;
+mod commands;
+mod config;
+mod http;
+mod observe;
+mod operator;
+mod pipeline;
+mod secrets;
+mod serve;
+mod supervisor;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    match commands::run(cli) {
+        Ok(code) => code,
+        Err(error) => commands::report(&error),
+    }
+}

@@ -1,0 +1,384 @@
+//! The command line: what may be written, and the help that says so.
+
+use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  it ran, and something is wrong: the output says what
+  2  it did not run: the command line, a config or a connections file has mistakes";
+
+/// The durable, inspectable edge between Customer.io and Segment.
+///
+/// Postmeter receives Customer.io's reporting webhooks, keeps each on disk before
+/// it answers, and delivers each to Segment as a track call.
+#[derive(Debug, Parser)]
+#[command(name = "postmeter", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+#[command(disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the whole at work: a simulated campaign, Postmeter, and a Segment stand-in
+    #[command(after_help = DEMO_EXAMPLES)]
+    Demo(DemoArgs),
+    /// Run the server
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(ServeArgs),
+    /// Check a config and a connections file without starting anything
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(CheckArgs),
+    /// Turn events into calls, as a connection would, without sending them
+    #[command(after_help = SHAPE_EXAMPLES)]
+    Shape(ShapeArgs),
+    /// Send a test event through a connection of a running server
+    #[command(after_help = SEND_TEST_EXAMPLES)]
+    SendTest(SendTestArgs),
+    /// Make a running server's workspaces and connections those of a file
+    #[command(after_help = APPLY_EXAMPLES)]
+    Apply(ApplyArgs),
+    /// Print a running server's workspaces and connections as a file
+    #[command(after_help = "Examples:\n  postmeter export > connections.toml")]
+    Export(ServerArgs),
+    /// Show a running server's connections and how they are doing
+    #[command(after_help = CONNECTIONS_EXAMPLES)]
+    Connections(ConnectionsArgs),
+    /// Show what could never be delivered, and why
+    #[command(after_help = DEAD_LETTERS_EXAMPLES)]
+    DeadLetters(DeadLettersArgs),
+    /// Run a stand-in for Segment or for Customer.io
+    Emulator(EmulatorArgs),
+    /// Print a completion script for a shell
+    #[command(
+        after_help = "Examples:\n  postmeter completions bash > /etc/bash_completion.d/postmeter"
+    )]
+    Completions {
+        /// The shell to complete in
+        shell: Shell,
+    },
+}
+
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  postmeter demo                 until Ctrl-C
+  postmeter demo --once          one campaign; exit 1 if anything is missing
+  postmeter demo --once --events 20000 --rate 5000";
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Stop when one campaign has arrived; exit 1 if anything is missing
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// People in the campaign
+    #[arg(long, value_name = "N", default_value = "40")]
+    pub(crate) people: NonZeroU32,
+    /// Events in one campaign
+    #[arg(long, value_name = "N", default_value_t = 300)]
+    pub(crate) events: u64,
+    /// Events per second
+    #[arg(long, value_name = "N", default_value = "50")]
+    pub(crate) rate: NonZeroU32,
+    /// The same seed gives the same campaign
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  postmeter serve --config postmeter.toml --connections connections.toml
+  postmeter serve                defaults: 127.0.0.1:8080 and :8081, ./postmeter-data
+
+The first start makes a token in the journal's folder, readable by its owner only.";
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// The server's own settings; all have defaults
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Workspaces and connections to apply at the start; left out: those of the last run
+    #[arg(long, value_name = "FILE")]
+    pub(crate) connections: Option<PathBuf>,
+    /// Throw away all that is derived from the log, and build it again
+    #[arg(long)]
+    pub(crate) rebuild_index: bool,
+}
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  postmeter check --config postmeter.toml --connections connections.toml";
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The config file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The connections file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) connections: Option<PathBuf>,
+}
+
+const SHAPE_EXAMPLES: &str = "\
+Examples:
+  postmeter shape events.jsonl
+  cat events.jsonl | postmeter shape --payload-version 1.0.0 --body-content
+
+One event per line in, one call per line out, in the same order. Skipped and
+buried events are lines on stderr that begin with the line's number. Exit code 1
+says that at least one event was buried.";
+
+#[derive(Debug, Args)]
+pub(crate) struct ShapeArgs {
+    /// Files with one event per line; none, or `-`: stdin
+    #[arg(value_name = "FILES")]
+    pub(crate) files: Vec<PathBuf>,
+    /// The shape of the payload: 2.0.0 or 1.0.0
+    #[arg(long, value_name = "V", default_value = "2.0.0")]
+    pub(crate) payload_version: shape::PayloadVersion,
+    /// Put the message's body into Sent events
+    #[arg(long)]
+    pub(crate) body_content: bool,
+    /// Let Segment send the events back to Customer.io
+    #[arg(long)]
+    pub(crate) send_back: bool,
+    /// The connection that the message ids are for
+    #[arg(long, value_name = "ID", default_value = "shape")]
+    pub(crate) connection_id: String,
+}
+
+/// Which server to talk to.
+#[derive(Debug, Args)]
+pub(crate) struct ServerArgs {
+    /// The server's config file: says where it listens and where its token is
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// The address of the server's console, if not the config file's
+    #[arg(long, value_name = "ADDR", global = true)]
+    pub(crate) server: Option<SocketAddr>,
+    /// The file with the server's token, if not the config file's
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+const SEND_TEST_EXAMPLES: &str = "\
+Examples:
+  postmeter send-test acme-segment
+
+Segment answers 200 even to a wrong write key. So look for the event in the
+source's debugger, and then say so: postmeter connections confirm acme-segment";
+
+#[derive(Debug, Args)]
+pub(crate) struct SendTestArgs {
+    /// The connection's name
+    pub(crate) connection: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+const APPLY_EXAMPLES: &str = "\
+Examples:
+  postmeter apply connections.toml --dry-run
+  postmeter apply connections.toml --enable-from now";
+
+#[derive(Debug, Args)]
+pub(crate) struct ApplyArgs {
+    /// The connections file
+    pub(crate) file: PathBuf,
+    /// Print the difference and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Where a connection that becomes enabled begins
+    #[arg(long, value_enum, default_value_t = EnableFrom::Backlog)]
+    pub(crate) enable_from: EnableFrom,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EnableFrom {
+    /// With what was journaled while it was disabled
+    Backlog,
+    /// With the next event; what was journaled meanwhile is not sent
+    Now,
+}
+
+const CONNECTIONS_EXAMPLES: &str = "\
+Examples:
+  postmeter connections
+  postmeter connections --json
+  postmeter connections confirm acme-segment";
+
+#[derive(Debug, Args)]
+pub(crate) struct ConnectionsArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<ConnectionsCommand>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConnectionsCommand {
+    /// Say that a test event was seen to arrive in Segment
+    Confirm {
+        /// The connection's name
+        connection: String,
+    },
+}
+
+const DEAD_LETTERS_EXAMPLES: &str = "\
+Examples:
+  postmeter dead-letters list --connection acme-segment
+  postmeter dead-letters show 12";
+
+#[derive(Debug, Args)]
+pub(crate) struct DeadLettersArgs {
+    #[command(subcommand)]
+    pub(crate) command: DeadLettersCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLettersCommand {
+    /// List them, the oldest first
+    List {
+        /// Only those of this connection
+        #[arg(long)]
+        connection: Option<String>,
+        /// Only those after this one
+        #[arg(long, value_name = "ID")]
+        after: Option<String>,
+        /// How many at the most
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        limit: u32,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Show one whole: the event, the call, and what Segment answered
+    Show {
+        /// Its id, as the list has it
+        id: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EmulatorArgs {
+    #[command(subcommand)]
+    pub(crate) command: EmulatorCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EmulatorCommand {
+    /// Stand in for Segment's HTTP API, with faults on demand
+    #[command(after_help = SEGMENT_EXAMPLES)]
+    Segment(SegmentArgs),
+    /// Stand in for Customer.io's sender: signs, retries, holds the line
+    #[command(after_help = CUSTOMERIO_EXAMPLES)]
+    Customerio(CustomerioArgs),
+}
+
+const SEGMENT_EXAMPLES: &str = "\
+Examples:
+  postmeter emulator segment --listen 127.0.0.1:9100
+  curl -s 127.0.0.1:9100/emulator/calls
+  curl -s '127.0.0.1:9100/emulator/wait?calls=10&timeout_s=5'
+  curl -s -d '[{\"status\": 503, \"times\": 3}]' 127.0.0.1:9100/emulator/faults
+  curl -s -X POST 127.0.0.1:9100/emulator/reset";
+
+#[derive(Debug, Args)]
+pub(crate) struct SegmentArgs {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9100")]
+    pub(crate) listen: SocketAddr,
+    /// Answer 401 to write keys other than these. Segment itself never does
+    #[arg(long, value_name = "KEY")]
+    pub(crate) strict_key: Vec<String>,
+    /// Answer 429 beyond this many requests per second
+    #[arg(long, value_name = "N")]
+    pub(crate) rate_limit: Option<u32>,
+    /// Calls kept for inspection; the oldest go first
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    pub(crate) keep_calls: usize,
+}
+
+const CUSTOMERIO_EXAMPLES: &str = "\
+Examples:
+  postmeter emulator customerio --to http://127.0.0.1:8080/webhooks/acme \\
+      --signing-key env:CIO_SIGNING_KEY --events events.jsonl
+  postmeter emulator customerio --to http://127.0.0.1:8080/webhooks/acme \\
+      --signing-key file:key.txt --count 5000 --rate 100 --time-scale 3600";
+
+#[derive(Debug, Args)]
+pub(crate) struct CustomerioArgs {
+    /// The webhook URL to send to
+    #[arg(long, value_name = "URL")]
+    pub(crate) to: String,
+    /// The webhook's signing key, as `env:NAME` or `file:PATH`
+    #[arg(long, value_name = "SECRET")]
+    pub(crate) signing_key: connections::SecretRef,
+    /// Send these events; left out: a simulated campaign
+    #[arg(long, value_name = "FILE")]
+    pub(crate) events: Option<PathBuf>,
+    /// People in the simulated campaign
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "100",
+        conflicts_with = "events"
+    )]
+    pub(crate) people: NonZeroU32,
+    /// Events in the simulated campaign; left out: until Ctrl-C
+    #[arg(long, value_name = "N", conflicts_with = "events")]
+    pub(crate) count: Option<u64>,
+    /// Channels of the simulated campaign; left out: all
+    #[arg(
+        long,
+        value_name = "CHANNEL",
+        value_delimiter = ',',
+        conflicts_with = "events"
+    )]
+    pub(crate) channels: Vec<emulator::customerio::Channel>,
+    /// Let sent events carry the message's body
+    #[arg(long, conflicts_with = "events")]
+    pub(crate) body_content: bool,
+    /// The same seed gives the same campaign
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "events")]
+    pub(crate) seed: u64,
+    /// Events per second; left out: as fast as they are taken
+    #[arg(long, value_name = "N")]
+    pub(crate) rate: Option<NonZeroU32>,
+    /// Events sent at a time
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(crate) in_flight: NonZeroUsize,
+    /// How much faster the sender's clock runs: 3600 makes an hour's hold a second
+    #[arg(long, value_name = "FACTOR", default_value = "1")]
+    pub(crate) time_scale: NonZeroU32,
+    /// Of 100 accepted events, how many are sent once more
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub(crate) repeat_percent: u8,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -1,0 +1,121 @@
+//! One file per command. Data goes to stdout, talk to stderr.
+
+mod apply;
+mod check;
+mod completions;
+mod connections;
+mod dead_letters;
+mod demo;
+mod emulate_customerio;
+mod emulate_segment;
+mod export;
+mod send_test;
+mod serve;
+mod shape;
+mod table;
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use ::connections::Mistakes;
+use anyhow::Context as _;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{Cli, Command, EmulatorCommand};
+use crate::client::Declined;
+
+/// It ran, and something is wrong.
+const EXIT_WRONG: u8 = 1;
+/// It did not run, because of how it was asked.
+const EXIT_MISTAKE: u8 = 2;
+
+/// Runs the command that was asked for.
+pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Serve(args) => serve::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Shape(args) => shape::run(args),
+        Command::SendTest(args) => send_test::run(&args),
+        Command::Apply(args) => apply::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Connections(args) => connections::run(&args),
+        Command::DeadLetters(args) => dead_letters::run(args),
+        Command::Emulator(args) => match args.command {
+            EmulatorCommand::Segment(args) => emulate_segment::run(args),
+            EmulatorCommand::Customerio(args) => emulate_customerio::run(&args),
+        },
+        Command::Completions { shell } => completions::run(shell),
+    }
+}
+
+/// Prints the error with its causes, and says how the process ends.
+pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    if is_broken_pipe(error) {
+        return ExitCode::SUCCESS; // whoever read our output has had enough
+    }
+    talk(format!("error: {error:#}"));
+    let asked_wrongly = error.chain().any(<dyn std::error::Error>::is::<Mistakes>)
+        || error
+            .downcast_ref::<Declined>()
+            .is_some_and(|said| said.0.get("mistakes").is_some());
+    ExitCode::from(if asked_wrongly {
+        EXIT_MISTAKE
+    } else {
+        EXIT_WRONG
+    })
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let kind = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<io::Error>().map(io::Error::kind)
+    };
+    error
+        .chain()
+        .any(|cause| kind(cause) == Some(io::ErrorKind::BrokenPipe))
+}
+
+/// Writes a line of data.
+fn print(line: impl std::fmt::Display) -> anyhow::Result<()> {
+    writeln!(io::stdout().lock(), "{line}").context("cannot write to stdout")
+}
+
+/// Writes a line of talk. Nothing can be done when even that fails.
+fn talk(line: impl std::fmt::Display) {
+    drop(writeln!(io::stderr().lock(), "{line}"));
+}
+
+/// Prints a value as JSON that people can read too.
+fn print_json(value: &serde_json::Value) -> anyhow::Result<()> {
+    print(serde_json::to_string_pretty(value).context("cannot write JSON")?)
+}
+
+/// Logs to stderr: `RUST_LOG` decides what, by default what operators want.
+fn start_logging(default: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
+}
+
+/// Runs asynchronous work on as many threads as there are cores.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    runtime.context("cannot start the runtime")?.block_on(work)
+}
+
+/// Runs asynchronous work with a token that the first signal cancels.
+async fn until_signal<T, F: Future<Output = anyhow::Result<T>>>(
+    work: impl FnOnce(CancellationToken) -> F,
+) -> anyhow::Result<T> {
+    let mut signals = tokio::task::JoinSet::new();
+    let stop = crate::serve::stop_on_signal(&mut signals);
+    let done = work(stop).await;
+    signals.abort_all();
+    done
+}

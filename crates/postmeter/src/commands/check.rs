@@ -1,0 +1,77 @@
+//! `postmeter check`: everything that can be known wrong before a start.
+
+use std::process::ExitCode;
+
+use ::connections::Connections;
+use anyhow::Context as _;
+
+use super::serve::read_connections;
+use super::{EXIT_MISTAKE, print, talk};
+use crate::cli::CheckArgs;
+use crate::config::Config;
+use crate::secrets::environment;
+
+pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let mut wrong = false;
+    match Config::load(args.config.as_deref()) {
+        Ok(config) => {
+            if let Err(error) = check_folder(&config) {
+                talk(format!("error: {error:#}"));
+                wrong = true;
+            }
+            print(format_args!(
+                "config: fine; the journal is in {}",
+                config.journal.dir.display()
+            ))?;
+        }
+        Err(error) => {
+            talk(format!("error: {error:#}"));
+            wrong = true;
+        }
+    }
+    if let Some(path) = &args.connections {
+        match check_connections(path) {
+            Ok(summary) => print(summary)?,
+            Err(error) => {
+                talk(format!("error: {error:#}"));
+                wrong = true;
+            }
+        }
+    }
+    Ok(if wrong {
+        ExitCode::from(EXIT_MISTAKE)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// Whether the journal's folder is there or can be made, and takes files.
+fn check_folder(config: &Config) -> anyhow::Result<()> {
+    let dir = &config.journal.dir;
+    let mut existing = dir.as_path();
+    while !existing.exists() {
+        match existing.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => existing = parent,
+            _ => return Ok(()), // a relative folder in the current one
+        }
+    }
+    let probe = existing.join(format!(".postmeter-check-{}", std::process::id()));
+    let written = std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe));
+    written.with_context(|| format!("the journal's folder {} takes no files", dir.display()))
+}
+
+fn check_connections(path: &std::path::Path) -> anyhow::Result<String> {
+    let written = read_connections(path)?;
+    let connections = written.settle_ids(&Connections::default())?;
+    let unlocked = connections
+        .unlock(&environment)
+        .context("some secrets cannot be read")?;
+    for warning in &unlocked.warnings {
+        talk(format!("warning: {warning}"));
+    }
+    Ok(format!(
+        "connections: fine; {} workspace(s), {} connection(s)",
+        connections.workspaces().len(),
+        connections.connections().len()
+    ))
+}

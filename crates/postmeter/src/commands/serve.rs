@@ -1,0 +1,47 @@
+//! `postmeter serve`: the server, until a signal.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use connections::Written;
+
+use super::{block_on, print, start_logging, until_signal};
+use crate::cli::ServeArgs;
+use crate::config::Config;
+use crate::observe::Observer;
+use crate::serve::{Server, Start};
+
+pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
+    start_logging("info");
+    // Everything is read and checked before the journal is touched.
+    let config = Config::load(args.config.as_deref())?;
+    let connections = args
+        .connections
+        .as_deref()
+        .map(read_connections)
+        .transpose()?;
+    let start = Start {
+        connections,
+        rebuild_index: args.rebuild_index,
+    };
+    block_on(until_signal(|stop| async move {
+        let server = Server::start(config, start, Observer::new()?).await?;
+        let addresses = server.addresses()?;
+        print(format_args!(
+            "receiving on http://{}/webhooks/{{workspace}}",
+            addresses.receive
+        ))?;
+        print(format_args!("console on http://{}", addresses.console))?;
+        server.run(stop).await?;
+        Ok(ExitCode::SUCCESS)
+    }))
+}
+
+/// Reads a connections file; every mistake in it is in the error.
+pub(super) fn read_connections(path: &Path) -> anyhow::Result<Written> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the connections file {shown}"))?;
+    Written::parse(&text).with_context(|| format!("the connections file {shown} has mistakes"))
+}

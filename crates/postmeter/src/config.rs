@@ -1,0 +1,159 @@
+//! The server's own settings: one TOML file, every mistake at once.
+//!
+//! What the file leaves out has its default here and nowhere else. The file says
+//! where to listen and where to keep things; workspaces and connections are
+//! documents of their own.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use connections::{Document, Fields, Mistakes};
+
+/// Everything that `serve` needs to start.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// Where Customer.io sends to.
+    pub(crate) receive_listen: SocketAddr,
+    /// What a request may cost.
+    pub(crate) limits: receive::Limits,
+    /// Where operators and their tools connect to.
+    pub(crate) console_listen: SocketAddr,
+    /// The file that holds the console's token.
+    pub(crate) token_file: PathBuf,
+    /// The durable state.
+    pub(crate) journal: journal::Config,
+    /// How calls get to Segment.
+    pub(crate) dispatch: dispatch::Policy,
+    /// Batches in flight per connection.
+    pub(crate) window: usize,
+}
+
+/// Where the public listener is unless the file says otherwise.
+const RECEIVE_LISTEN: &str = "127.0.0.1:8080";
+/// Where the private listener is unless the file says otherwise.
+const CONSOLE_LISTEN: &str = "127.0.0.1:8081";
+/// Where the journal is unless the file says otherwise.
+const JOURNAL_DIR: &str = "postmeter-data";
+/// The token's name in the journal's folder.
+const TOKEN_FILE: &str = "token";
+/// Batches in flight per connection unless the file says otherwise.
+const WINDOW: u64 = 4;
+/// A day, in seconds.
+const DAY_S: u64 = 24 * 60 * 60;
+/// The smallest byte budget: a few segments must fit.
+const MIN_JOURNAL_BYTES: u64 = 1024 * 1024;
+
+impl Config {
+    /// Reads the file, or takes all defaults where there is none.
+    pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<Config> {
+        let text = match file {
+            Some(path) => std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read the config file {}", path.display()))?,
+            None => String::new(),
+        };
+        let shown = || file.map_or_else(String::new, |path| format!(" {}", path.display()));
+        Config::parse(&text).with_context(|| format!("the config file{} has mistakes", shown()))
+    }
+
+    /// Reads the text of a config file.
+    pub(crate) fn parse(text: &str) -> Result<Config, Mistakes> {
+        Document::read(text, |mut top| {
+            let receive = section(&mut top, "receive", read_receive);
+            let console = section(&mut top, "console", read_console);
+            let journal = section(&mut top, "journal", read_journal);
+            let dispatch = section(&mut top, "dispatch", read_dispatch);
+            top.end();
+            let journal = journal.unwrap_or_else(|| journal::Config::new(JOURNAL_DIR));
+            let (receive_listen, limits) =
+                receive.unwrap_or_else(|| (address(RECEIVE_LISTEN), receive::Limits::default()));
+            let (console_listen, token_file) =
+                console.unwrap_or_else(|| (address(CONSOLE_LISTEN), None));
+            let (dispatch, window) =
+                dispatch.unwrap_or_else(|| (dispatch::Policy::default(), WINDOW));
+            Config {
+                receive_listen,
+                limits,
+                console_listen,
+                token_file: token_file.unwrap_or_else(|| journal.dir.join(TOKEN_FILE)),
+                journal,
+                dispatch,
+                window: usize::try_from(window).unwrap_or(usize::MAX),
+            }
+        })
+    }
+}
+
+fn section<T>(
+    top: &mut Fields<'_, '_>,
+    key: &'static str,
+    read: impl FnOnce(&mut Fields<'_, '_>) -> T,
+) -> Option<T> {
+    let mut fields = top.table(key)?;
+    let value = read(&mut fields);
+    fields.end();
+    Some(value)
+}
+
+fn read_receive(fields: &mut Fields<'_, '_>) -> (SocketAddr, receive::Limits) {
+    let default = receive::Limits::default();
+    let body_bytes = fields.number("body_limit_bytes", 1024);
+    let body_time = fields.number("body_timeout_s", 1);
+    let limits = receive::Limits {
+        body_bytes: body_bytes.map_or(default.body_bytes, |bytes| {
+            usize::try_from(bytes).unwrap_or(usize::MAX)
+        }),
+        body_time: body_time.map_or(default.body_time, Duration::from_secs),
+    };
+    (listen(fields, RECEIVE_LISTEN), limits)
+}
+
+fn read_console(fields: &mut Fields<'_, '_>) -> (SocketAddr, Option<PathBuf>) {
+    (
+        listen(fields, CONSOLE_LISTEN),
+        fields.text("token_file").map(PathBuf::from),
+    )
+}
+
+fn read_journal(fields: &mut Fields<'_, '_>) -> journal::Config {
+    let dir = fields.text("dir").unwrap_or_else(|| JOURNAL_DIR.to_owned());
+    let mut config = journal::Config::new(dir);
+    if let Some(bytes) = fields.number("max_bytes", MIN_JOURNAL_BYTES) {
+        config.max_bytes = bytes;
+        config.segment_bytes = config.segment_bytes.min(bytes / 8);
+    }
+    if let Some(days) = fields.number("retention_days", 1) {
+        config.retention = Duration::from_secs(days.saturating_mul(DAY_S));
+        config.first_claims = config.retention;
+    }
+    config
+}
+
+fn read_dispatch(fields: &mut Fields<'_, '_>) -> (dispatch::Policy, u64) {
+    let mut policy = dispatch::Policy::default();
+    if let Some(seconds) = fields.number("request_timeout_s", 1) {
+        policy.request_timeout = Duration::from_secs(seconds);
+    }
+    if let Some(seconds) = fields.number("connection_lifetime_s", 1) {
+        policy.connection_lifetime = Duration::from_secs(seconds);
+    }
+    if let Some(seconds) = fields.number("backoff_max_s", 1) {
+        policy.backoff_max = Duration::from_secs(seconds);
+    }
+    (policy, fields.number("window", 1).unwrap_or(WINDOW))
+}
+
+fn listen(fields: &mut Fields<'_, '_>, default: &str) -> SocketAddr {
+    let parse = |text: &str| {
+        let parsed: Result<SocketAddr, _> = text.parse();
+        parsed.map_err(|_| format!("{text:?} is no address and port, such as {default:?}"))
+    };
+    fields
+        .parsed("listen", parse)
+        .unwrap_or_else(|| address(default))
+}
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().expect("the defaults are addresses")
+}

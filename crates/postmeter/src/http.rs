@@ -1,0 +1,97 @@
+//! Serves a router on a listener until told to stop.
+//!
+//! Both listeners run on this loop. It bounds what a stranger can hold: the
+//! number of connections, and the time that a request's head may take.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+/// Connections that one listener holds at a time. Further ones wait in the
+/// system's backlog until one ends.
+const MAX_CONNECTIONS: usize = 8_192;
+/// How long a request's head may take to arrive.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+/// How long requests in hand may take once the server stops.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+/// The pause after the system refuses to accept a connection, as when no file
+/// descriptors are left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Binds `address`, and says which one that was when it fails.
+pub(crate) async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    bound.with_context(|| format!("cannot listen on {address}"))
+}
+
+/// Serves `router` until `stop`; then takes no more connections, finishes the
+/// requests in hand within [`DRAIN_TIME`], and returns.
+pub(crate) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    while let Some(accepted) = stop.run_until_cancelled(accept(&listener, &room)).await {
+        let Some((stream, permit)) = accepted else {
+            continue;
+        };
+        let service = TowerToHyperService::new(router.clone());
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIME)
+            .serve_connection(TokioIo::new(stream), service);
+        let connection = graceful.watch(connection);
+        connections.spawn(async move {
+            if let Err(error) = connection.await {
+                debug!(
+                    error = &error as &dyn std::error::Error,
+                    "a connection broke off"
+                );
+            }
+            drop(permit);
+        });
+        while connections.try_join_next().is_some() {}
+    }
+    drop(listener);
+    if tokio::time::timeout(DRAIN_TIME, graceful.shutdown())
+        .await
+        .is_err()
+    {
+        warn!("some requests were not finished within {DRAIN_TIME:?} and are cut off");
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let permit = Arc::clone(room)
+        .acquire_owned()
+        .await
+        .expect("nobody closes the semaphore");
+    match listener.accept().await {
+        Ok((stream, _)) => {
+            // Answers are small and a sender waits for each.
+            if let Err(error) = stream.set_nodelay(true) {
+                debug!(%error, "cannot switch off delays on a connection");
+            }
+            Some((stream, permit))
+        }
+        Err(error) => {
+            warn!(%error, "cannot accept a connection");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}

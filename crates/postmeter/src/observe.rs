@@ -1,0 +1,261 @@
+//! What there is to see: counters for a scraper, samples for whoever watches.
+//!
+//! No stage reports on itself. Each returns what happened, the process hands that
+//! to the [`Observer`], and this file alone decides how it is counted. Labels are
+//! names of workspaces and connections, never anything out of an event.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use journal::Verdict;
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusRecorder};
+use receive::Receipt;
+use tokio::sync::broadcast;
+
+/// Samples that a slow watcher may fall behind; then it misses the oldest.
+const SAMPLES: usize = 1_024;
+
+/// Upper bounds of the latency histograms, in seconds.
+const LATENCY_BOUNDS_S: [f64; 14] = [
+    0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 60.0, 3_600.0,
+];
+
+/// Counts and shows. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Observer {
+    samples: broadcast::Sender<Sample>,
+    recorder: Arc<PrometheusRecorder>,
+    duplicates: Arc<AtomicU64>,
+}
+
+/// One record that a connection is done with.
+#[derive(Clone, Debug)]
+pub(crate) struct Sample {
+    /// When its event was received.
+    pub(crate) received_at: Timestamp,
+    /// When it ended.
+    pub(crate) ended_at: Timestamp,
+    /// The connection's name.
+    pub(crate) connection: Arc<str>,
+    /// How it ended.
+    pub(crate) end: End,
+}
+
+/// How a record ended for a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Segment took the call.
+    Accepted,
+    /// It was not to be sent.
+    Skipped(SkipCause),
+    /// It can never be delivered as it is.
+    Buried,
+}
+
+/// Why a record was not to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SkipCause {
+    /// Another record with this event came before.
+    Duplicate,
+    /// The connection's options leave it out.
+    Options,
+    /// Not the first occurrence, and the connection sends only those.
+    NotFirst,
+    /// Nothing can be made of it, which its own dead letter says.
+    Unusable,
+}
+
+impl End {
+    fn label(self) -> &'static str {
+        match self {
+            End::Accepted => "accepted",
+            End::Skipped(SkipCause::Duplicate) => "skipped_duplicate",
+            End::Skipped(SkipCause::Options) => "skipped_options",
+            End::Skipped(SkipCause::NotFirst) => "skipped_not_first",
+            End::Skipped(SkipCause::Unusable) => "skipped_unusable",
+            End::Buried => "buried",
+        }
+    }
+}
+
+impl Observer {
+    /// An observer that has seen nothing.
+    pub(crate) fn new() -> anyhow::Result<Observer> {
+        let recorder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &LATENCY_BOUNDS_S)
+            .context("the latency bounds are refused")?
+            .build_recorder();
+        let (samples, _) = broadcast::channel(SAMPLES);
+        let recorder = Arc::new(recorder);
+        let observer = Observer {
+            samples,
+            recorder,
+            duplicates: Arc::default(),
+        };
+        observer.count(describe);
+        Ok(observer)
+    }
+
+    /// Counts into this observer and not into one of the whole process.
+    fn count(&self, into: impl FnOnce()) {
+        metrics::with_local_recorder(&*self.recorder, into);
+    }
+
+    /// Watches from now on. A watcher that falls behind misses samples.
+    pub(crate) fn watch(&self) -> broadcast::Receiver<Sample> {
+        self.samples.subscribe()
+    }
+
+    /// Events so far that had been received before.
+    pub(crate) fn duplicates(&self) -> u64 {
+        self.duplicates.load(Ordering::Relaxed)
+    }
+
+    /// All counters in Prometheus' text form.
+    pub(crate) fn render(&self) -> String {
+        let handle = self.recorder.handle();
+        handle.run_upkeep();
+        handle.render()
+    }
+
+    /// A request was answered after `took`.
+    pub(crate) fn answered(&self, receipt: &Receipt, took: Duration) {
+        let workspace = receipt.workspace.as_deref().unwrap_or("").to_owned();
+        let answer = receipt.answer.label();
+        self.count(|| {
+            counter!("postmeter_events_received_total", "workspace" => workspace, "answer" => answer)
+                .increment(1);
+            histogram!("postmeter_answer_seconds").record(took.as_secs_f64());
+        });
+    }
+
+    /// A record was indexed.
+    pub(crate) fn indexed(&self, workspace: &str, verdict: Verdict) {
+        if matches!(verdict, Verdict::DuplicateOf(_)) {
+            let workspace = workspace.to_owned();
+            self.duplicates.fetch_add(1, Ordering::Relaxed);
+            self.count(|| {
+                counter!("postmeter_duplicates_total", "workspace" => workspace).increment(1);
+            });
+        }
+    }
+
+    /// Records in the log could not be read any more.
+    pub(crate) fn damaged(&self, n_records: u64) {
+        self.count(|| counter!("postmeter_damaged_records_total").increment(n_records));
+    }
+
+    /// A connection is done with a record.
+    pub(crate) fn ended(&self, sample: Sample) {
+        let connection = sample.connection.to_string();
+        let end = sample.end.label();
+        let took = sample
+            .ended_at
+            .duration_since(sample.received_at)
+            .as_secs_f64();
+        let accepted = sample.end == End::Accepted;
+        self.count(|| {
+            let name = connection.clone();
+            counter!("postmeter_records_ended_total", "connection" => name, "end" => end)
+                .increment(1);
+            if accepted {
+                histogram!("postmeter_acceptance_seconds", "connection" => connection).record(took);
+            }
+        });
+        // Nobody watching is the usual case.
+        drop(self.samples.send(sample));
+    }
+
+    /// A POST to a destination ended.
+    pub(crate) fn attempted(&self, connection: &str, attempt: &dispatch::Attempt) {
+        let status = match &attempt.result {
+            dispatch::AttemptResult::Answered { status, .. } => status.to_string(),
+            dispatch::AttemptResult::Failed { .. } => "none".to_owned(),
+        };
+        let name = connection.to_owned();
+        self.count(|| {
+            counter!("postmeter_attempts_total", "connection" => name, "status" => status)
+                .increment(1);
+        });
+    }
+
+    /// How far a connection is behind, taken now and then.
+    pub(crate) fn lag(&self, connection: &str, lag: Lag) {
+        let (name, again) = (connection.to_owned(), connection.to_owned());
+        self.count(|| {
+            gauge!("postmeter_lag_records", "connection" => name).set(as_float(lag.records));
+            gauge!("postmeter_oldest_unsettled_seconds", "connection" => again)
+                .set(lag.oldest.as_secs_f64());
+        });
+    }
+
+    /// What the journal holds, taken now and then.
+    pub(crate) fn journal(&self, bytes: u64, dead_letters: u64) {
+        self.count(|| {
+            gauge!("postmeter_journal_bytes").set(as_float(bytes));
+            gauge!("postmeter_dead_letters").set(as_float(dead_letters));
+        });
+    }
+}
+
+/// How far a connection is behind.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Lag {
+    /// Records that it has not settled.
+    pub(crate) records: u64,
+    /// The age of the oldest of them.
+    pub(crate) oldest: Duration,
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float; nobody counts to 2^53 here"
+)]
+fn as_float(count: u64) -> f64 {
+    count as f64
+}
+
+fn describe() {
+    describe_counter!(
+        "postmeter_events_received_total",
+        "Requests to a webhook, by what they were answered"
+    );
+    describe_histogram!(
+        "postmeter_answer_seconds",
+        "Time from a request's head to its answer"
+    );
+    describe_counter!(
+        "postmeter_duplicates_total",
+        "Events that had been received before"
+    );
+    describe_counter!(
+        "postmeter_damaged_records_total",
+        "Records that the disk gave back damaged"
+    );
+    describe_counter!(
+        "postmeter_records_ended_total",
+        "Records that a connection is done with, by how they ended"
+    );
+    describe_histogram!(
+        "postmeter_acceptance_seconds",
+        "Time from an event's receipt to Segment's acceptance"
+    );
+    describe_counter!(
+        "postmeter_attempts_total",
+        "POSTs to a destination, by status"
+    );
+    describe_gauge!(
+        "postmeter_lag_records",
+        "Records that a connection has not settled"
+    );
+    describe_gauge!(
+        "postmeter_oldest_unsettled_seconds",
+        "Age of the oldest unsettled record"
+    );
+    describe_gauge!("postmeter_journal_bytes", "Bytes of the log on disk");
+    describe_gauge!("postmeter_dead_letters", "Dead letters kept");
+}

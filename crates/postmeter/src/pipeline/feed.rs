@@ -1,0 +1,436 @@
+//! One connection's way from the journal to Segment, for one partition.
+//!
+//! A feed owns a cursor and a window of batches. It reads a page behind the
+//! indexer, shapes it, packs calls into batches, and keeps at most a window of
+//! them in flight. What has ended is settled in order. Memory is bounded by the
+//! window and one page, whatever the backlog.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use dispatch::{Attempt, AttemptResult, Batch, Outbox, Outcome, PushError, Refused, Stamp};
+use jiff::Timestamp;
+use journal::{Indexed, Journal, NewDeadLetter, Partition, Place, ReadLimit, Record, Seq};
+use journal::{Settlement, Verdict};
+use shape::{Call, Event, Names, Options, Shaped};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::indexer::bury;
+use super::keys;
+use super::ledger::{Ledger, Settleable};
+use crate::observe::{End, Observer, Sample, SkipCause};
+
+/// What is read and shaped ahead of the window.
+const PAGE: ReadLimit = ReadLimit {
+    records: 2_500,
+    bytes: 1024 * 1024,
+};
+/// How long a small batch waits for company while others are in flight.
+const LINGER: Duration = Duration::from_millis(200);
+/// How often skipped records are settled while no batch ends.
+const SETTLE_PAUSE: Duration = Duration::from_millis(200);
+
+/// What a feed works with. It runs as long as its options do not change.
+pub(crate) struct Feed {
+    pub(crate) journal: Journal,
+    pub(crate) observer: Observer,
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) connection: ConnectionLabel,
+    pub(crate) options: Options,
+    pub(crate) window: usize,
+    pub(crate) partition: Partition,
+}
+
+/// What a feed says about its connection when it reports.
+#[derive(Clone, Debug)]
+pub(crate) struct ConnectionLabel {
+    pub(crate) id: Arc<str>,
+    pub(crate) name: Arc<str>,
+    pub(crate) workspace: Arc<str>,
+}
+
+/// A record whose call is on its way.
+struct Underway {
+    place: Place,
+    received_at: Timestamp,
+    event_name: String,
+    body: Bytes,
+}
+
+/// What a feed has in hand.
+struct Hand {
+    ledger: Ledger,
+    underway: HashMap<u64, Underway>,
+    /// Shaped, and in no batch yet.
+    waiting: VecDeque<dispatch::Call>,
+    open: Batch,
+    opened_at: Option<Instant>,
+    in_flight: JoinSet<Outcome>,
+    settled_at: Instant,
+    /// A batch has ended since the last settling.
+    batch_ended: bool,
+}
+
+impl Feed {
+    /// Feeds the connection until `stop`; then finishes the attempts in hand,
+    /// settles what has ended, and leaves the rest in the journal.
+    ///
+    /// # Errors
+    /// The journal cannot be read or written. Starting again is safe: what was
+    /// not settled is sent again under the same message ids.
+    pub(crate) async fn run(&self, stop: &CancellationToken) -> anyhow::Result<()> {
+        let cursor = self
+            .journal
+            .cursor(&self.connection.id, self.partition)
+            .await;
+        let cursor = cursor
+            .context("cannot read the cursor")?
+            .unwrap_or(Seq::ZERO);
+        let mut hand = Hand::new(cursor);
+        let mut indexed = self.journal.indexed(self.partition);
+        loop {
+            indexed.borrow_and_update();
+            if !stop.is_cancelled() {
+                self.fill(&mut hand, stop).await?;
+            }
+            if hand.should_settle() {
+                self.settle(&mut hand).await?;
+            }
+            if stop.is_cancelled() && hand.in_flight.is_empty() {
+                return self.settle(&mut hand).await;
+            }
+            let reads_on = !stop.is_cancelled() && hand.waiting.is_empty();
+            let deadline = self.deadline(&hand).filter(|_| !stop.is_cancelled());
+            tokio::select! {
+                Some(outcome) = hand.in_flight.join_next() => {
+                    self.end_batch(&mut hand, outcome.context("a batch's task died")?);
+                }
+                changed = indexed.changed(), if reads_on => {
+                    changed.context("the journal is closed")?;
+                }
+                () = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now)),
+                    if deadline.is_some() => {}
+                () = stop.cancelled(), if !stop.is_cancelled() => {}
+            }
+        }
+    }
+
+    /// Reads, shapes and launches as far as the window allows.
+    async fn fill(&self, hand: &mut Hand, stop: &CancellationToken) -> anyhow::Result<()> {
+        loop {
+            while let Some(call) = hand.waiting.pop_front() {
+                match hand.push(call) {
+                    Ok(()) => {}
+                    Err(PushError::Full(call)) => {
+                        hand.waiting.push_front(call);
+                        if hand.in_flight.len() >= self.window {
+                            return Ok(());
+                        }
+                        self.launch(hand, stop);
+                    }
+                    Err(PushError::TooLarge(call)) => self.bury_oversized(hand, &call),
+                }
+            }
+            if !self.read_page(hand).await? {
+                if hand.open_is_due() && hand.in_flight.len() < self.window {
+                    self.launch(hand, stop);
+                }
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads and shapes the next page, and says whether there was one.
+    async fn read_page(&self, hand: &mut Hand) -> anyhow::Result<bool> {
+        let from = Place {
+            partition: self.partition,
+            seq: hand.ledger.next(),
+        };
+        let page = self
+            .journal
+            .read_indexed(from, PAGE)
+            .await
+            .context("cannot read the log")?;
+        let mut shaped = Vec::new();
+        let mut last = None;
+        for indexed in page {
+            match indexed {
+                Indexed::Record { record, verdict } => {
+                    last = Some(record.place.seq);
+                    match self.shape(&record, verdict) {
+                        Ok(call) => shaped.push((record, call)),
+                        Err(end) => self.end_at_once(hand, &record, end),
+                    }
+                }
+                Indexed::Damaged { last: seq, .. } => last = Some(seq),
+            }
+        }
+        let Some(last) = last else { return Ok(false) };
+        self.take_up(hand, shaped).await?;
+        hand.ledger.read_through(last);
+        Ok(true)
+    }
+
+    /// The call of a record, or how the record ends without one.
+    fn shape(&self, record: &Record, verdict: Verdict) -> Result<Call, Ended> {
+        if *record.workspace != *self.connection.workspace {
+            return Err(Ended::Elsewhere);
+        }
+        if matches!(verdict, Verdict::DuplicateOf(_)) {
+            return Err(Ended::Skipped(SkipCause::Duplicate));
+        }
+        // The indexer has buried it, once for all connections.
+        let unusable = |_| Ended::Skipped(SkipCause::Unusable);
+        let event = Event::parse(&record.body).map_err(unusable)?;
+        let received_at = Some(record.received_at);
+        match shape::shape(&event, received_at, &self.options, &Names::default()) {
+            Shaped::Call(call) => Ok(call),
+            Shaped::Skip(_) => Err(Ended::Skipped(SkipCause::Options)),
+            Shaped::Bury(burial) => Err(Ended::Buried(burial.to_string())),
+        }
+    }
+
+    fn end_at_once(&self, hand: &mut Hand, record: &Record, end: Ended) {
+        let end = match end {
+            Ended::Elsewhere => return,
+            Ended::Skipped(cause) => End::Skipped(cause),
+            Ended::Buried(reason) => {
+                hand.ledger
+                    .bury(bury(record, Some(&self.connection.id), reason));
+                End::Buried
+            }
+        };
+        self.observer.ended(self.sample(record.received_at, end));
+    }
+
+    /// Puts the calls that are to be sent in line, in order; first-only claims
+    /// decide which those are.
+    async fn take_up(&self, hand: &mut Hand, shaped: Vec<(Record, Call)>) -> anyhow::Result<()> {
+        let keys: Vec<_> = shaped
+            .iter()
+            .filter_map(|(_, call)| call.occurrence.as_ref().map(keys::of_occurrence))
+            .collect();
+        let held = match keys.as_slice() {
+            [] => Vec::new(),
+            keys => self.journal.first_claims(&self.connection.id, keys).await?,
+        };
+        let mut held = keys.into_iter().zip(held);
+        for (record, call) in shaped {
+            if call.occurrence.is_some()
+                && let Some((key, held)) = held.next()
+            {
+                let claimant = held.or_else(|| hand.ledger.claimant(&key));
+                if claimant.is_some_and(|place| place != record.place) {
+                    self.end_at_once(hand, &record, Ended::Skipped(SkipCause::NotFirst));
+                    continue;
+                }
+                hand.ledger.claim(key, record.place);
+            }
+            hand.take_up(record, call);
+        }
+        Ok(())
+    }
+
+    fn launch(&self, hand: &mut Hand, stop: &CancellationToken) {
+        let batch = std::mem::replace(&mut hand.open, Batch::new(Stamp::SentAt));
+        hand.opened_at = None;
+        let (outbox, stop) = (Arc::clone(&self.outbox), stop.clone());
+        hand.in_flight
+            .spawn(async move { outbox.dispatch(batch, &stop).await });
+    }
+
+    fn end_batch(&self, hand: &mut Hand, outcome: Outcome) {
+        hand.batch_ended = true;
+        for attempt in &outcome.attempts {
+            self.observer.attempted(&self.connection.name, attempt);
+        }
+        for tag in outcome.accepted {
+            if let Some(underway) = hand.end(tag) {
+                let sample = self.sample(underway.received_at, End::Accepted);
+                self.observer.ended(sample);
+            }
+        }
+        for refused in outcome.refused {
+            if let Some(underway) = hand.end(refused.tag) {
+                let sample = self.sample(underway.received_at, End::Buried);
+                self.observer.ended(sample);
+                hand.ledger.bury(self.refusal(underway, refused));
+            }
+        }
+    }
+
+    fn refusal(&self, underway: Underway, refused: Refused) -> NewDeadLetter {
+        let Refused { call, attempt, .. } = refused;
+        let (reason, answer) = match attempt {
+            Attempt {
+                result: AttemptResult::Answered { status, body },
+                ..
+            } => {
+                let body = Bytes::from(body);
+                let answer = journal::Answer { status, body };
+                (
+                    format!("Segment answered {status} to this call alone"),
+                    Some(answer),
+                )
+            }
+            Attempt {
+                result: AttemptResult::Failed { cause },
+                ..
+            } => (cause, None),
+        };
+        self.dead_letter(underway, &call, (reason, answer))
+    }
+
+    fn bury_oversized(&self, hand: &mut Hand, call: &dispatch::Call) {
+        if let Some(underway) = hand.end(call.tag) {
+            let reason = format!(
+                "the call has {} bytes, more than a batch takes",
+                call.json.len()
+            );
+            let sample = self.sample(underway.received_at, End::Buried);
+            self.observer.ended(sample);
+            hand.ledger
+                .bury(self.dead_letter(underway, call, (reason, None)));
+        }
+    }
+
+    fn dead_letter(
+        &self,
+        underway: Underway,
+        call: &dispatch::Call,
+        (reason, answer): (String, Option<journal::Answer>),
+    ) -> NewDeadLetter {
+        NewDeadLetter {
+            place: underway.place,
+            connection: Some(self.connection.id.to_string()),
+            buried_at: Timestamp::now(),
+            reason,
+            event_name: Some(underway.event_name),
+            call: Some(Bytes::copy_from_slice(call.json.as_bytes())),
+            answer,
+            workspace: self.connection.workspace.to_string(),
+            body: underway.body,
+        }
+    }
+
+    async fn settle(&self, hand: &mut Hand) -> anyhow::Result<()> {
+        let Some(settleable) = hand.ledger.take() else {
+            return Ok(());
+        };
+        let Settleable {
+            through,
+            claims,
+            dead_letters,
+        } = &settleable;
+        let settlement = Settlement {
+            connection: self.connection.id.to_string(),
+            partition: self.partition,
+            through: *through,
+            claims: claims.clone(),
+            dead_letters: dead_letters.clone(),
+        };
+        self.journal
+            .settle(settlement)
+            .await
+            .context("cannot settle")?;
+        hand.ledger.settled_through(&settleable);
+        hand.settled_at = Instant::now();
+        hand.batch_ended = false;
+        Ok(())
+    }
+
+    /// When there is something to do although nothing happens.
+    fn deadline(&self, hand: &Hand) -> Option<Instant> {
+        let has_room = hand.in_flight.len() < self.window;
+        let opened_at = hand.opened_at.filter(|_| has_room);
+        let linger = opened_at.map(|opened_at| opened_at + LINGER);
+        let settle = hand
+            .ledger
+            .is_behind()
+            .then(|| hand.settled_at + SETTLE_PAUSE);
+        linger.into_iter().chain(settle).min()
+    }
+
+    fn sample(&self, received_at: Timestamp, end: End) -> Sample {
+        Sample {
+            received_at,
+            ended_at: Timestamp::now(),
+            connection: Arc::clone(&self.connection.name),
+            end,
+        }
+    }
+}
+
+/// How a record ends without a call.
+enum Ended {
+    /// It is another workspace's.
+    Elsewhere,
+    Skipped(SkipCause),
+    Buried(String),
+}
+
+impl Hand {
+    fn new(settled: Seq) -> Hand {
+        Hand {
+            ledger: Ledger::new(settled),
+            underway: HashMap::new(),
+            waiting: VecDeque::new(),
+            open: Batch::new(Stamp::SentAt),
+            opened_at: None,
+            in_flight: JoinSet::new(),
+            settled_at: Instant::now(),
+            batch_ended: false,
+        }
+    }
+
+    /// Puts a call in line.
+    fn take_up(&mut self, record: Record, call: Call) {
+        let tag = record.place.seq.get();
+        self.ledger.pend(record.place.seq);
+        self.waiting.push_back(dispatch::Call {
+            message_id: call.message_id,
+            json: call.json,
+            tag,
+        });
+        let underway = Underway {
+            place: record.place,
+            received_at: record.received_at,
+            event_name: call.name,
+            body: record.body,
+        };
+        self.underway.insert(tag, underway);
+    }
+
+    fn push(&mut self, call: dispatch::Call) -> Result<(), PushError> {
+        self.open.push(call)?;
+        self.opened_at.get_or_insert_with(Instant::now);
+        Ok(())
+    }
+
+    /// Takes a record that has ended off the books.
+    fn end(&mut self, tag: u64) -> Option<Underway> {
+        let underway = self.underway.remove(&tag)?;
+        self.ledger.end(underway.place.seq);
+        Some(underway)
+    }
+
+    /// Whether a batch that is not full should leave: at once while nothing is in
+    /// flight, since nothing is gained by waiting, else after its linger.
+    fn open_is_due(&self) -> bool {
+        let lingered = self
+            .opened_at
+            .is_some_and(|opened_at| opened_at.elapsed() >= LINGER);
+        !self.open.is_empty() && (self.in_flight.is_empty() || lingered)
+    }
+
+    /// Settling costs a sync. It is due when a batch has ended, since that is
+    /// what it is for, and otherwise now and then for what was skipped.
+    fn should_settle(&self) -> bool {
+        self.ledger.is_behind() && (self.batch_ended || self.settled_at.elapsed() >= SETTLE_PAUSE)
+    }
+}

@@ -1,0 +1,141 @@
+//! One sequential reader of a partition's log, which says what each record is.
+//!
+//! For each record it gives the journal the event's key, so that the first record
+//! that bears it claims it and later ones are duplicates, and the words by which
+//! people search. An event that nothing can be made of is buried here, once,
+//! whatever the number of connections. Everything it writes can be thrown away
+//! and comes back by reading the log again.
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use journal::{Entry, IndexEntry, Journal, NewDeadLetter, Partition, Place, ReadLimit, Record};
+use journal::{Seq, Term, TermKind};
+use shape::{Event, EventKey};
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use super::keys;
+use crate::observe::Observer;
+
+/// What is indexed in one write.
+const PAGE: ReadLimit = ReadLimit {
+    records: 1_000,
+    bytes: 4 * 1024 * 1024,
+};
+
+/// Follows one partition of the log.
+pub(crate) struct Indexer {
+    pub(crate) journal: Journal,
+    pub(crate) observer: Observer,
+    pub(crate) partition: Partition,
+}
+
+impl Indexer {
+    /// Indexes until `stop`.
+    ///
+    /// # Errors
+    /// The journal cannot be read or written. Starting again is safe.
+    pub(crate) async fn run(&self, stop: &CancellationToken) -> anyhow::Result<()> {
+        let mut durable = self.journal.durable(self.partition);
+        loop {
+            durable.borrow_and_update();
+            while !stop.is_cancelled() && self.index_page().await? {}
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                changed = durable.changed() => changed.context("the journal is closed")?,
+            }
+        }
+    }
+
+    /// Indexes a page, and says whether there was one.
+    async fn index_page(&self) -> anyhow::Result<bool> {
+        let indexed = *self.journal.indexed(self.partition).borrow();
+        let next = indexed.map_or(Seq::FIRST, Seq::next);
+        let from = Place {
+            partition: self.partition,
+            seq: next,
+        };
+        let entries = self
+            .journal
+            .read(from, PAGE)
+            .await
+            .context("cannot read the log")?;
+        if entries.is_empty() {
+            return Ok(false);
+        }
+        let mut records = Vec::with_capacity(entries.len());
+        for entry in entries {
+            match entry {
+                Entry::Record(record) => records.push(record),
+                Entry::Damaged { first, last } => self.report(first, last),
+            }
+        }
+        let entries = records.iter().map(index_entry).collect();
+        let verdicts = self.journal.index(self.partition, entries).await;
+        let verdicts = verdicts.context("cannot write the index")?;
+        for (record, verdict) in records.iter().zip(&verdicts) {
+            self.observer.indexed(&record.workspace, *verdict);
+        }
+        Ok(true)
+    }
+
+    fn report(&self, first: Seq, last: Seq) {
+        let n_records = last.get() - first.get() + 1;
+        self.observer.damaged(n_records);
+        error!(
+            journal.damaged_records = n_records,
+            "the disk gave back records {first} to {last} damaged; they are set aside and the rest goes on"
+        );
+    }
+}
+
+fn index_entry(record: &Record) -> IndexEntry {
+    let (key, terms, burial) = match Event::parse(&record.body) {
+        Ok(event) => (event.key(), terms(&event), None),
+        Err(unusable) => {
+            let burial = bury(record, None, unusable.to_string());
+            (EventKey::of_body(&record.body), Vec::new(), Some(burial))
+        }
+    };
+    IndexEntry {
+        seq: record.place.seq,
+        received_at: record.received_at,
+        key: keys::of_event(&record.workspace, &key),
+        terms,
+        burial,
+    }
+}
+
+fn terms(event: &Event<'_>) -> Vec<Term> {
+    let (person, delivery_id) = (event.person(), event.delivery_id());
+    let words = [
+        (TermKind::EventId, event.event_id()),
+        (TermKind::Delivery, delivery_id.as_deref()),
+        (TermKind::Person, person.id.as_deref()),
+        (TermKind::Person, person.email.as_deref()),
+        (TermKind::Person, person.cio_id.as_deref()),
+    ];
+    let said = words
+        .into_iter()
+        .filter_map(|(kind, value)| Some((kind, value?)));
+    said.map(|(kind, value)| Term {
+        kind,
+        value: value.to_owned(),
+    })
+    .collect()
+}
+
+/// The dead letter of an event that never became a call.
+pub(super) fn bury(record: &Record, connection: Option<&str>, reason: String) -> NewDeadLetter {
+    NewDeadLetter {
+        place: record.place,
+        connection: connection.map(str::to_owned),
+        buried_at: Timestamp::now(),
+        reason,
+        event_name: None,
+        call: None,
+        answer: None,
+        workspace: record.workspace.clone(),
+        body: record.body.clone(),
+    }
+}

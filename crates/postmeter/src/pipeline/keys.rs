@@ -1,0 +1,31 @@
+//! Sixteen bytes that stand for an event or for an occurrence in the journal.
+//!
+//! The journal claims keys, not words. A key is the head of a SHA-256 over parts
+//! that are separated unambiguously, so two events of two workspaces never meet.
+
+use journal::ClaimKey;
+use sha2::{Digest as _, Sha256};
+use shape::{EventKey, Occurrence};
+
+/// The key that the first record of an event claims, within its workspace.
+pub(crate) fn of_event(workspace: &str, event: &EventKey) -> ClaimKey {
+    digest(&[workspace.as_bytes(), event.as_bytes()])
+}
+
+/// The key that the first record of an occurrence claims, within its connection.
+pub(crate) fn of_occurrence(occurrence: &Occurrence) -> ClaimKey {
+    digest(&[occurrence.to_string().as_bytes()])
+}
+
+fn digest(parts: &[&[u8]]) -> ClaimKey {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
+        hasher.update(part);
+    }
+    let mut key = [0; 16];
+    for (byte, hashed) in key.iter_mut().zip(hasher.finalize()) {
+        *byte = hashed;
+    }
+    ClaimKey::new(key)
+}

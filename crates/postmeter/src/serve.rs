@@ -1,0 +1,278 @@
+//! The server: every long-lived task is started here and joined here.
+//!
+//! [`Server::start`] opens, validates and binds; [`Server::run`] runs until told
+//! to stop. Nothing is bound before the connections make sense, and nothing
+//! listens before the journal is open.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use connections::Written;
+use jiff::Timestamp;
+use journal::{Journal, Partition, Seq};
+use receive::{Intake, Receipt};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::api::{self, Api};
+use crate::cli::EnableFrom;
+use crate::config::Config;
+use crate::http;
+use crate::observe::Observer;
+use crate::operator::{Apply, Operator};
+use crate::pipeline::indexer::Indexer;
+use crate::supervisor::{self, Workshop};
+use crate::token::Token;
+
+/// How long the stages may take to finish what is in hand.
+const GRACE: Duration = Duration::from_secs(10);
+/// How often old segments are trimmed and levels are measured.
+const HOUSEKEEPING: Duration = Duration::from_secs(10);
+/// The pause before a failed indexer starts again.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
+
+/// A server that is ready to run.
+pub(crate) struct Server {
+    config: Config,
+    journal: Journal,
+    operator: Operator,
+    observer: Observer,
+    token: Token,
+    receive: TcpListener,
+    console: TcpListener,
+}
+
+/// Where a server listens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Addresses {
+    pub(crate) receive: SocketAddr,
+    pub(crate) console: SocketAddr,
+}
+
+/// What a server starts with, beside its config.
+#[derive(Debug, Default)]
+pub(crate) struct Start {
+    /// Connections to apply; `None`: those of the last run.
+    pub(crate) connections: Option<Written>,
+    /// Whether the index is built anew.
+    pub(crate) rebuild_index: bool,
+}
+
+impl Server {
+    /// Opens the journal, takes up the connections, and binds.
+    pub(crate) async fn start(
+        config: Config,
+        start: Start,
+        observer: Observer,
+    ) -> anyhow::Result<Server> {
+        let opened = Journal::open(config.journal.clone()).await;
+        let journal = opened.context("cannot open the journal")?;
+        if start.rebuild_index {
+            journal
+                .rebuild_index()
+                .await
+                .context("cannot throw the index away")?;
+        }
+        let operator = Operator::of(journal.clone(), config.dispatch.clone());
+        let warnings = match start.connections {
+            Some(written) => {
+                let how = Apply::Now(EnableFrom::Backlog);
+                let applied = operator.apply(written, how).await?;
+                for change in &applied.changes {
+                    info!("connections: {change}");
+                }
+                applied.warnings
+            }
+            None => operator.reload().await?,
+        };
+        for warning in warnings {
+            warn!("{warning}");
+        }
+        let token = Token::open(&config.token_file)?;
+        let receive = http::bind(config.receive_listen).await?;
+        let console = http::bind(config.console_listen).await?;
+        Ok(Server {
+            config,
+            journal,
+            operator,
+            observer,
+            token,
+            receive,
+            console,
+        })
+    }
+
+    /// Where it listens: with port 0 the system chose.
+    pub(crate) fn addresses(&self) -> anyhow::Result<Addresses> {
+        let receive = self
+            .receive
+            .local_addr()
+            .context("the public listener has no address")?;
+        let console = self
+            .console
+            .local_addr()
+            .context("the private listener has no address")?;
+        Ok(Addresses { receive, console })
+    }
+
+    /// Runs until `stop`: takes no more requests, finishes the attempts in hand
+    /// within [`GRACE`], and closes the journal. What is left in the journal goes
+    /// on at the next start.
+    pub(crate) async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let Server {
+            config,
+            journal,
+            operator,
+            observer,
+            token,
+            receive,
+            console,
+        } = self;
+        let intake = Intake {
+            journal: journal.clone(),
+            workspaces: operator.workspaces(),
+            limits: config.limits,
+        };
+        let public =
+            receive::router(intake).layer(from_fn_with_state(observer.clone(), count_answer));
+        let private = api::router(Api {
+            operator: operator.clone(),
+            observer: observer.clone(),
+            token,
+        });
+        let workshop = Workshop {
+            journal: journal.clone(),
+            observer: observer.clone(),
+            policy: config.dispatch,
+            window: config.window,
+        };
+        let mut stages = JoinSet::new();
+        stages.spawn(http::serve(receive, public, stop.clone()));
+        stages.spawn(http::serve(console, private, stop.clone()));
+        for partition in journal.partitions() {
+            let (journal, observer) = (journal.clone(), observer.clone());
+            let indexer = Indexer {
+                journal,
+                observer,
+                partition,
+            };
+            stages.spawn(index(indexer, stop.clone()));
+        }
+        let (decided, running) = (operator.decided(), operator.running.clone());
+        stages.spawn(supervisor::run(workshop, decided, running, stop.clone()));
+        stages.spawn(keep_house(operator, observer, stop.clone()));
+
+        // No stage ends before it is told to, except by a bug that unwound it.
+        let ended = tokio::select! {
+            ended = stages.join_next() => ended,
+            () = stop.cancelled() => None,
+        };
+        stop.cancel();
+        let rest = async { while stages.join_next().await.is_some() {} };
+        if tokio::time::timeout(GRACE, rest).await.is_err() {
+            warn!(
+                "some attempts were not finished within {GRACE:?}; they are made again at the next start"
+            );
+            stages.abort_all();
+        }
+        journal.close().await.context("cannot close the journal")?;
+        match ended {
+            Some(Err(died)) => Err(died).context("a stage died"),
+            Some(Ok(())) | None => Ok(()),
+        }
+    }
+}
+
+async fn count_answer(State(observer): State<Observer>, request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let response = next.run(request).await;
+    if let Some(receipt) = response.extensions().get::<Receipt>() {
+        observer.answered(receipt, begun.elapsed());
+    }
+    response
+}
+
+async fn index(indexer: Indexer, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        if let Err(error) = indexer.run(&stop).await {
+            error!(
+                journal.partition = indexer.partition.get(),
+                "the index stopped and starts again: {error:#}"
+            );
+            stop.run_until_cancelled(tokio::time::sleep(RESTART_PAUSE))
+                .await;
+        }
+    }
+}
+
+async fn keep_house(operator: Operator, observer: Observer, stop: CancellationToken) {
+    let mut rounds = tokio::time::interval(HOUSEKEEPING);
+    while stop.run_until_cancelled(rounds.tick()).await.is_some() {
+        if let Err(error) = house_round(&operator, &observer).await {
+            error!("housekeeping failed and is tried again: {error:#}");
+        }
+    }
+}
+
+/// Trims what nobody needs any more, and measures levels.
+async fn house_round(operator: &Operator, observer: &Observer) -> anyhow::Result<()> {
+    let mut keep: Vec<(Partition, Seq)> = Vec::new();
+    for status in operator.statuses().await? {
+        let name = status.connection.name.as_str();
+        observer.lag(name, status.lag);
+        if !status.connection.enabled {
+            continue;
+        }
+        for partition in operator.journal.partitions() {
+            let settled = operator.settled(&status.connection, partition).await?;
+            keep.push((partition, settled.next()));
+        }
+    }
+    let trimmed = operator.journal.trim(Timestamp::now(), &keep).await;
+    let trimmed = trimmed.context("cannot trim the journal")?;
+    if trimmed.segments > 0 {
+        info!(
+            journal.trimmed_segments = trimmed.segments,
+            journal.trimmed_bytes = trimmed.bytes,
+            "trimmed {} old segments of the journal",
+            trimmed.segments
+        );
+    }
+    let stats = operator.journal.stats();
+    let dead_letters = operator.journal.dead_letter_count().await?;
+    observer.journal(stats.bytes, dead_letters);
+    Ok(())
+}
+
+/// Ends on SIGINT or SIGTERM.
+pub(crate) async fn asked_to_stop() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+/// A token that is cancelled by the first SIGINT or SIGTERM.
+pub(crate) fn stop_on_signal(tasks: &mut JoinSet<()>) -> CancellationToken {
+    let stop = CancellationToken::new();
+    let asked = stop.clone();
+    tasks.spawn(async move {
+        if let Err(error) = asked_to_stop().await {
+            error!("signals are not heard: {error:#}");
+            return;
+        }
+        info!("stopping");
+        asked.cancel();
+    });
+    stop
+}

@@ -1,0 +1,200 @@
+//! Keeps one feed running for each enabled connection and partition.
+//!
+//! When the operator decides anew, feeds whose connection is gone or different
+//! stop, finish what is in flight, and only then their successors start: two
+//! feeds never share a cursor. A feed that fails starts again after a pause, for
+//! as long as it takes, because giving up would look like being idle.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use connections::{ConnectionId, Unlocked, UnlockedConnection};
+use dispatch::{Outbox, Policy};
+use journal::{Journal, Partition};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::observe::Observer;
+use crate::pipeline::feed::{ConnectionLabel, Feed};
+
+/// The pause before a failed feed starts again.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
+
+/// What all feeds share.
+#[derive(Clone)]
+pub(crate) struct Workshop {
+    pub(crate) journal: Journal,
+    pub(crate) observer: Observer,
+    pub(crate) policy: Policy,
+    pub(crate) window: usize,
+}
+
+/// The connections that run now, for whoever shows them. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct Running(Arc<Mutex<BTreeMap<ConnectionId, Line>>>);
+
+/// One running connection.
+#[derive(Clone)]
+pub(crate) struct Line {
+    connection: UnlockedConnection,
+    /// Where its batches leave.
+    pub(crate) outbox: Arc<Outbox>,
+    stop: CancellationToken,
+    ended: CancellationToken,
+}
+
+impl Running {
+    /// The line of a connection that runs.
+    pub(crate) fn line(&self, id: &ConnectionId) -> Option<Line> {
+        self.lines().get(id).cloned()
+    }
+
+    fn lines(&self) -> std::sync::MutexGuard<'_, BTreeMap<ConnectionId, Line>> {
+        // A map of handles is whole whatever its last holder died of.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs what is decided, until `stop`; returns when every feed has ended.
+pub(crate) async fn run(
+    workshop: Workshop,
+    mut decided: watch::Receiver<Arc<Unlocked>>,
+    running: Running,
+    stop: CancellationToken,
+) {
+    let mut tasks = JoinSet::new();
+    loop {
+        let wanted = Arc::clone(&decided.borrow_and_update());
+        reconcile(&workshop, &wanted, &running, &mut tasks);
+        tokio::select! {
+            changed = decided.changed() => if changed.is_err() { break },
+            Some(_) = tasks.join_next(), if !tasks.is_empty() => {}
+            () = stop.cancelled() => break,
+        }
+    }
+    for line in running.lines().values() {
+        line.stop.cancel();
+    }
+    while tasks.join_next().await.is_some() {}
+}
+
+/// Stops what is not wanted any more, and starts what does not run yet.
+fn reconcile(workshop: &Workshop, wanted: &Unlocked, running: &Running, tasks: &mut JoinSet<()>) {
+    let mut lines = running.lines();
+    let enabled = wanted
+        .connections
+        .iter()
+        .filter(|each| each.connection.enabled);
+    let enabled: BTreeMap<&ConnectionId, &UnlockedConnection> =
+        enabled.map(|each| (&each.connection.id, each)).collect();
+    let mut leaving = BTreeMap::new();
+    lines.retain(|id, line| {
+        let stays = enabled.get(id).is_some_and(|each| line.is_for(each));
+        if !stays {
+            line.stop.cancel();
+            leaving.insert(id.clone(), line.ended.clone());
+        }
+        stays
+    });
+    for (id, connection) in enabled {
+        if lines.contains_key(id) {
+            continue;
+        }
+        match start(workshop, connection, leaving.remove(id), tasks) {
+            Ok(line) => drop(lines.insert(id.clone(), line)),
+            Err(error) => error!(
+                connection = %connection.connection.name,
+                error = &error as &dyn std::error::Error,
+                "a connection cannot start: its outbox cannot be made"
+            ),
+        }
+    }
+}
+
+fn start(
+    workshop: &Workshop,
+    connection: &UnlockedConnection,
+    predecessor: Option<CancellationToken>,
+    tasks: &mut JoinSet<()>,
+) -> Result<Line, dispatch::OutboxError> {
+    let destination = connection.destination.clone();
+    let outbox = Arc::new(Outbox::new(destination, workshop.policy.clone())?);
+    let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
+    let partitions = workshop.journal.partitions();
+    let feeds = partitions
+        .map(|each| feed(workshop, connection, &outbox, each))
+        .collect();
+    tasks.spawn(run_line(feeds, predecessor, stop.clone(), ended.clone()));
+    Ok(Line {
+        connection: connection.clone(),
+        outbox,
+        stop,
+        ended,
+    })
+}
+
+fn feed(
+    workshop: &Workshop,
+    UnlockedConnection { connection, .. }: &UnlockedConnection,
+    outbox: &Arc<Outbox>,
+    partition: Partition,
+) -> Feed {
+    Feed {
+        journal: workshop.journal.clone(),
+        observer: workshop.observer.clone(),
+        outbox: Arc::clone(outbox),
+        connection: ConnectionLabel {
+            id: connection.id.as_str().into(),
+            name: connection.name.as_str().into(),
+            workspace: connection.workspace.as_str().into(),
+        },
+        options: connection.shape_options(),
+        window: workshop.window,
+        partition,
+    }
+}
+
+/// Runs a connection's feeds once its predecessor has ended.
+async fn run_line(
+    feeds: Vec<Feed>,
+    predecessor: Option<CancellationToken>,
+    stop: CancellationToken,
+    ended: CancellationToken,
+) {
+    let _ended = ended.drop_guard();
+    if let Some(predecessor) = predecessor {
+        predecessor.cancelled().await;
+    }
+    let mut running = JoinSet::new();
+    for feed in feeds {
+        running.spawn(run_feed(feed, stop.clone()));
+    }
+    while running.join_next().await.is_some() {}
+}
+
+async fn run_feed(feed: Feed, stop: CancellationToken) {
+    let name = Arc::clone(&feed.connection.name);
+    while !stop.is_cancelled() {
+        match feed.run(&stop).await {
+            Ok(()) => {
+                info!(connection = %name, "a connection has stopped, with all that ended settled");
+            }
+            Err(error) => {
+                error!(connection = %name, "a connection stopped and starts again: {error:#}");
+                let pause = tokio::time::sleep(RESTART_PAUSE);
+                stop.run_until_cancelled(pause).await;
+            }
+        }
+    }
+}
+
+impl Line {
+    /// Whether it runs this very connection with these very secrets.
+    fn is_for(&self, wanted: &UnlockedConnection) -> bool {
+        self.connection.connection == wanted.connection
+            && self.connection.destination == wanted.destination
+    }
+}
