@@ -186,8 +186,7 @@ impl<'a> Read<'a> {
 /// The text of a member, unless it is empty, blank or of another type.
 fn text(value: Json<'_>) -> Option<Cow<'_, str>> {
     let text = value.string()?.decoded();
-    let is_blank = text.bytes().all(|byte| byte.is_ascii_whitespace());
-    (!is_blank).then_some(text)
+    (!text.trim().is_empty()).then_some(text)
 }
 
 /// One spelling for the metric that has two.

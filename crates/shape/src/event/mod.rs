@@ -36,8 +36,6 @@ pub struct Event<'a> {
     id: Option<EventId<'a>>,
     kind: Option<kind::Read<'a>>,
     timestamp: Option<Json<'a>>,
-    identifiers: Option<Identity<'a>>,
-    /// The other members of `data`.
     data: Object<'a>,
 }
 
@@ -84,13 +82,12 @@ impl<'a> Event<'a> {
         self.body.len()
     }
 
-    /// The members of `data`, but for `identifiers`.
     pub(crate) fn data(&self) -> &Object<'a> {
         &self.data
     }
 
     pub(crate) fn identity(&self) -> Identity<'a> {
-        Identity::complete(self.identifiers, &self.data, self.kind())
+        Identity::read(&self.data, self.kind())
     }
 
     /// The text of [`key`](Self::key), borrowed where it can be.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::Kind;
-use crate::json::{Broken, Json, Object, Scanner, Text};
+use crate::json::{Json, Object, Text};
 
 /// The person of an event, as text. An empty string counts as absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,53 +25,40 @@ pub(crate) struct Identity<'a> {
 }
 
 impl<'a> Identity<'a> {
-    /// Takes the value of `identifiers`; nothing unless it is an object.
-    pub(super) fn scan(scanner: &mut Scanner<'a>) -> Result<Option<Self>, Broken> {
-        if !scanner.is_at_object() {
-            return scanner.value().map(|_| None);
-        }
-        let mut identity = Self::default();
-        scanner.object(|scanner, key| {
-            let value = scanner.value()?;
-            match &*key {
-                "id" => identity.id = value.scalar(),
-                "email" => identity.email = email(value),
-                "cio_id" => identity.cio_id = value.scalar(),
-                _ => (),
-            }
-            Ok(())
-        })?;
-        Ok(Some(identity))
-    }
-
-    /// Completes `identifiers` by what stands in for it.
+    /// Reads `identifiers` and what stands in for it.
     ///
     /// `customer_id` identifies only where there is no `identifiers` object: it is
     /// deprecated, and where both are there it may be another id. `recipient` is
     /// an email address on the email channel alone.
-    pub(super) fn complete(
-        identifiers: Option<Self>,
-        data: &Object<'a>,
-        kind: Option<Kind<'_>>,
-    ) -> Self {
-        let mut identity = identifiers.unwrap_or_else(|| Self {
-            id: data.get("customer_id").and_then(Json::scalar),
-            ..Self::default()
-        });
-        identity.email = identity
-            .email
-            .or_else(|| data.get("email_address").and_then(email));
+    pub(super) fn read(data: &Object<'a>, kind: Option<Kind<'_>>) -> Self {
+        let mut identity = match data.get("identifiers") {
+            Some(identifiers) if identifiers.is_object() => Self::identified(identifiers),
+            _ => Self {
+                id: data.get("customer_id").and_then(Json::scalar),
+                ..Self::default()
+            },
+        };
+        identity.email = identity.email.or_else(|| email(data.get("email_address")));
         if kind.is_some_and(Kind::is_email) {
-            identity.email = identity
-                .email
-                .or_else(|| data.get("recipient").and_then(email));
+            identity.email = identity.email.or_else(|| email(data.get("recipient")));
         }
         identity
     }
+
+    fn identified(identifiers: Json<'a>) -> Self {
+        let Some(identifiers) = identifiers.object() else {
+            return Self::default();
+        };
+        Self {
+            id: identifiers.get("id").and_then(Json::scalar),
+            email: email(identifiers.get("email")),
+            cio_id: identifiers.get("cio_id").and_then(Json::scalar),
+        }
+    }
 }
 
-fn email(value: Json<'_>) -> Option<Text<'_>> {
-    value.string().filter(|text| !text.is_empty())
+fn email(value: Option<Json<'_>>) -> Option<Text<'_>> {
+    value?.string().filter(|text| !text.is_empty())
 }
 
 impl<'a> From<Identity<'a>> for Person<'a> {

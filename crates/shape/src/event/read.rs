@@ -1,11 +1,14 @@
 //! From bytes to an [`Event`], in one pass over the text.
 
-use serde::de::IgnoredAny;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
 use thiserror::Error;
 
 use super::key::EventId;
-use super::{Event, Identity, kind};
-use crate::json::{Broken, Json, MAX_DEPTH, Object, Scanner, Take};
+use super::{Event, kind};
+use crate::json::{Json, Key, Object};
 
 /// Why a body can never become a call. `Display` says it to a person.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -26,9 +29,6 @@ pub enum Unusable {
         /// Counted from one, in bytes.
         column: usize,
     },
-    /// Objects and arrays within each other, more than any reader takes.
-    #[error("the body is nested deeper than {MAX_DEPTH} levels")]
-    TooDeep,
     /// JSON, but an array, a string, a number or the like.
     #[error("the body is JSON, but not an object")]
     NotAnObject,
@@ -44,15 +44,8 @@ pub(super) fn event(body: &[u8]) -> Result<Event<'_>, Unusable> {
     let body = str::from_utf8(body).map_err(|cause| Unusable::NotUtf8 {
         valid_bytes: cause.valid_up_to(),
     })?;
-    let envelope = Envelope::scan(body).map_err(|Broken| refusal(body))?;
-    let (data, identifiers) = match envelope.data {
-        Data::Absent => (Object::default(), None),
-        Data::Object {
-            members,
-            identifiers,
-        } => (members, identifiers),
-        Data::Other => return Err(Unusable::DataNotAnObject),
-    };
+    let envelope: Envelope<'_> =
+        serde_json::from_str(body).map_err(|cause| refusal(body, &cause))?;
     if envelope
         .words
         .metric
@@ -60,26 +53,29 @@ pub(super) fn event(body: &[u8]) -> Result<Event<'_>, Unusable> {
     {
         return Err(Unusable::MetricNotText);
     }
+    let data = envelope.data.unwrap_or_default();
     Ok(Event {
         body,
         id: envelope.event_id.map(EventId::read),
         kind: kind::Read::new(&envelope.words, &data),
         timestamp: envelope.timestamp,
-        identifiers,
         data,
     })
 }
 
-/// Why [`Envelope::scan`] did not take `body`, from a parser that can say where.
-fn refusal(body: &str) -> Unusable {
-    let Err(cause) = serde_json::from_str::<IgnoredAny>(body) else {
-        let is_object = Scanner::new(body).is_at_object();
-        return if is_object {
-            Unusable::TooDeep
-        } else {
-            Unusable::NotAnObject
-        };
-    };
+/// Tells text that is no JSON from JSON of the wrong type.
+fn refusal(body: &str, cause: &serde_json::Error) -> Unusable {
+    match serde_json::from_str::<IgnoredAny>(body) {
+        Err(broken) => not_json(&broken),
+        Ok(_) if !body.trim_start().starts_with('{') => Unusable::NotAnObject,
+        Ok(_) if cause.is_data() => Unusable::DataNotAnObject,
+        // Well-formed, but past reading: a key that is half of a surrogate pair,
+        // or a number beyond all range where `data` should be.
+        Ok(_) => not_json(cause),
+    }
+}
+
+fn not_json(cause: &serde_json::Error) -> Unusable {
     let (line, column) = (cause.line(), cause.column());
     let message = cause.to_string();
     let place = format!(" at line {line} column {column}");
@@ -91,72 +87,53 @@ fn refusal(body: &str) -> Unusable {
     }
 }
 
-/// The top level of a body; a member that is `null` is absent.
+/// The top level of a body; `null` is absent.
 #[derive(Default)]
 struct Envelope<'a> {
     event_id: Option<Json<'a>>,
     words: kind::Words<'a>,
     timestamp: Option<Json<'a>>,
-    data: Data<'a>,
+    data: Option<Object<'a>>,
 }
 
-#[derive(Default)]
-enum Data<'a> {
-    #[default]
-    Absent,
-    Object {
-        /// All but `identifiers`.
-        members: Object<'a>,
-        identifiers: Option<Identity<'a>>,
-    },
-    Other,
-}
-
-impl<'a> Data<'a> {
-    fn scan(scanner: &mut Scanner<'a>) -> Result<Self, Broken> {
-        let mut identifiers = None;
-        let members = Object::scan_without(scanner, &mut |scanner, key| {
-            if key != "identifiers" {
-                return Ok(Take::Left);
-            }
-            identifiers = Identity::scan(scanner)?;
-            Ok(Take::Taken)
-        })?;
-        Ok(Self::Object {
-            members,
-            identifiers,
-        })
+impl<'de: 'a, 'a> Deserialize<'de> for Envelope<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(EnvelopeVisitor)
     }
 }
 
-impl<'a> Envelope<'a> {
-    /// Takes a whole body, which is an object.
-    fn scan(body: &'a str) -> Result<Self, Broken> {
-        let mut envelope = Self::default();
-        let mut scanner = Scanner::new(body);
-        scanner.object(|scanner, key| envelope.member(scanner, &key))?;
-        scanner.end()?;
+struct EnvelopeVisitor;
+
+impl<'de> Visitor<'de> for EnvelopeVisitor {
+    type Value = Envelope<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut envelope = Envelope::default();
+        while let Some(Key(key)) = map.next_key()? {
+            let member = match &*key {
+                "event_id" => &mut envelope.event_id,
+                "object_type" => &mut envelope.words.object_type,
+                "object_type_type" => &mut envelope.words.object_type_type,
+                "delivery_type" => &mut envelope.words.delivery_type,
+                "metric" => &mut envelope.words.metric,
+                "event_type" => &mut envelope.words.event_type,
+                "timestamp" => &mut envelope.timestamp,
+                "data" => {
+                    envelope.data = map.next_value()?;
+                    continue;
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            let value: &'de RawValue = map.next_value()?;
+            *member = Json::present(value);
+        }
         Ok(envelope)
-    }
-
-    /// Takes the value of `key`. A key that repeats counts as its last.
-    fn member(&mut self, scanner: &mut Scanner<'a>, key: &str) -> Result<(), Broken> {
-        if key == "data" && scanner.is_at_object() {
-            self.data = Data::scan(scanner)?;
-            return Ok(());
-        }
-        let value = Some(scanner.value()?).filter(|value| !value.is_null());
-        match key {
-            "event_id" => self.event_id = value,
-            "object_type" => self.words.object_type = value,
-            "object_type_type" => self.words.object_type_type = value,
-            "delivery_type" => self.words.delivery_type = value,
-            "metric" => self.words.metric = value,
-            "event_type" => self.words.event_type = value,
-            "timestamp" => self.timestamp = value,
-            "data" => self.data = value.map_or(Data::Absent, |_| Data::Other),
-            _ => (),
-        }
-        Ok(())
     }
 }

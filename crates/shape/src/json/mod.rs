@@ -1,15 +1,15 @@
 //! JSON as text: values stay as the source wrote them, so digits, escapes and types survive.
 //!
-//! It checks, splits, compacts and writes text, and refuses to know what the
-//! values mean.
+//! It splits, compacts and writes text that a parser has already checked, and is
+//! total on any other text. It refuses to know what the values mean.
 
 mod object;
-mod scan;
 mod text;
 mod write;
 
-pub(crate) use object::{Member, Object, Take};
-pub(crate) use scan::{Broken, MAX_DEPTH, Scanner};
+use serde_json::value::RawValue;
+
+pub(crate) use object::{Key, Member, Object};
 pub(crate) use text::Text;
 pub(crate) use write::Writer;
 
@@ -20,9 +20,13 @@ pub(crate) struct Json<'a>(&'a str);
 impl<'a> Json<'a> {
     /// Reads text that nobody has checked.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
-        let mut scanner = Scanner::new(text);
-        let value = scanner.value().ok()?;
-        scanner.end().is_ok().then_some(value)
+        serde_json::from_str::<&RawValue>(text).ok().map(Self::from)
+    }
+
+    /// The value unless it is `null`, which means absent to every rule here.
+    pub(crate) fn present(raw: &'a RawValue) -> Option<Self> {
+        let value = Self::from(raw);
+        (!value.is_null()).then_some(value)
     }
 
     pub(crate) fn as_str(self) -> &'a str {
@@ -55,16 +59,24 @@ impl<'a> Json<'a> {
 
     /// The members of an object; nothing for any other type.
     pub(crate) fn object(self) -> Option<Object<'a>> {
-        Object::scan(&mut Scanner::new(self.0)).ok()
+        if !self.is_object() {
+            return None;
+        }
+        serde_json::from_str(self.0).ok()
     }
 
     /// The elements of an array; nothing for any other type.
     pub(crate) fn elements(self) -> Option<Vec<Json<'a>>> {
-        let mut elements = Vec::new();
-        let scanned = Scanner::new(self.0).array(|scanner| {
-            elements.push(scanner.value()?);
-            Ok(())
-        });
-        scanned.is_ok().then_some(elements)
+        if !self.0.starts_with('[') {
+            return None;
+        }
+        let elements: Vec<&'a RawValue> = serde_json::from_str(self.0).ok()?;
+        Some(elements.into_iter().map(Self::from).collect())
+    }
+}
+
+impl<'a> From<&'a RawValue> for Json<'a> {
+    fn from(raw: &'a RawValue) -> Self {
+        Self(raw.get())
     }
 }

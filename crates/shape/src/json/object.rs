@@ -4,8 +4,12 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::fmt;
 
-use super::{Broken, Json, Scanner};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::Json;
 
 /// Objects above this size find repeated keys by sorting, below it by looking.
 const MAX_MEMBERS_SEARCHED: usize = 64;
@@ -20,13 +24,6 @@ pub(crate) struct Member<'a> {
     pub(crate) value: Json<'a>,
 }
 
-/// Whether somebody else took a member's value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Take {
-    Taken,
-    Left,
-}
-
 /// The members of one object. No key occurs twice.
 #[derive(Debug, Default)]
 pub(crate) struct Object<'a> {
@@ -36,33 +33,6 @@ pub(crate) struct Object<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// Takes the object that comes next.
-    pub(crate) fn scan(scanner: &mut Scanner<'a>) -> Result<Self, Broken> {
-        Self::scan_without(scanner, &mut |_, _| Ok(Take::Left))
-    }
-
-    /// Takes the object that comes next, but for the members whose values `take` has taken.
-    pub(crate) fn scan_without(
-        scanner: &mut Scanner<'a>,
-        take: &mut impl FnMut(&mut Scanner<'a>, &str) -> Result<Take, Broken>,
-    ) -> Result<Self, Broken> {
-        let mut object = Self {
-            members: Vec::with_capacity(USUAL_MEMBERS),
-            seen: 0,
-        };
-        scanner.object(|scanner, key| {
-            if take(scanner, &key)? == Take::Left {
-                let value = scanner.value()?;
-                object.push(Member { key, value });
-            }
-            Ok(())
-        })?;
-        if object.members.len() > MAX_MEMBERS_SEARCHED {
-            object.drop_repeated();
-        }
-        Ok(object)
-    }
-
     pub(crate) fn members(&self) -> &[Member<'a>] {
         &self.members
     }
@@ -115,4 +85,65 @@ fn mark(key: &str) -> u64 {
     let last = bytes.last().copied().unwrap_or_default();
     let mixed = bytes.len() ^ (usize::from(first) << 2) ^ (usize::from(last) << 1);
     1 << (mixed % 64)
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor)
+    }
+}
+
+struct ObjectVisitor;
+
+impl<'de> Visitor<'de> for ObjectVisitor {
+    type Value = Object<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut object = Object {
+            members: Vec::with_capacity(USUAL_MEMBERS),
+            seen: 0,
+        };
+        while let Some(Key(key)) = map.next_key()? {
+            let value: &'de RawValue = map.next_value()?;
+            object.push(Member {
+                key,
+                value: Json::from(value),
+            });
+        }
+        if object.members.len() > MAX_MEMBERS_SEARCHED {
+            object.drop_repeated();
+        }
+        Ok(object)
+    }
+}
+
+/// A key, borrowed from the text unless it has escapes.
+pub(crate) struct Key<'a>(pub(crate) Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+struct KeyVisitor;
+
+impl<'de> Visitor<'de> for KeyVisitor {
+    type Value = Key<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Self::Value, E> {
+        Ok(Key(Cow::Borrowed(key)))
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(Key(Cow::Owned(key.to_owned())))
+    }
 }

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use super::scan::skip_plain;
 use super::{Json, Member, Text};
 
 /// The text written so far. Commas are its business, the structure is the caller's.
@@ -74,15 +73,16 @@ impl Writer {
     pub(crate) fn string(&mut self, text: &str) {
         self.out.push('"');
         let mut rest = text;
-        while let Some((plain, special)) = rest.split_at_checked(skip_plain(rest.as_bytes(), 0)) {
+        while let Some(at) = rest.bytes().position(needs_escape) {
+            let (plain, special) = rest.split_at_checked(at).unwrap_or((rest, ""));
             self.out.push_str(plain);
             let mut characters = special.chars();
-            let Some(character) = characters.next() else {
-                break;
-            };
-            self.escape(character);
+            if let Some(character) = characters.next() {
+                self.escape(character);
+            }
             rest = characters.as_str();
         }
+        self.out.push_str(rest);
         self.out.push('"');
     }
 
@@ -142,6 +142,10 @@ impl Writer {
     }
 }
 
+fn needs_escape(byte: u8) -> bool {
+    byte < b' ' || byte == b'"' || byte == b'\\'
+}
+
 /// Splits behind the string that `text` begins with.
 fn split_after_string(text: &str) -> (&str, &str) {
     let mut is_escaped = true; // so that the opening quote does not end the string
@@ -158,6 +162,8 @@ fn split_after_string(text: &str) -> (&str, &str) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::value::RawValue;
+
     use super::*;
 
     fn written(write: impl FnOnce(&mut Writer)) -> String {
@@ -179,14 +185,16 @@ mod tests {
     #[test]
     fn space_goes_only_where_it_means_nothing() {
         let spaced = "{ \"a b\" :\t[ 1.10 , \"x \\\" , y\\\\\" ,\r\n{} ] }";
-        let json = written(|writer| writer.value(Json::parse(spaced).unwrap()));
+        let raw: &RawValue = serde_json::from_str(spaced).unwrap();
+        let json = written(|writer| writer.value(Json::from(raw)));
         assert_eq!(json, "{\"a b\":[1.10,\"x \\\" , y\\\\\",{}]}");
     }
 
     #[test]
     fn null_members_are_dropped_one_level_deep() {
-        let value = Json::parse(r#"{"a": null, "b": {"c": null}, "d": 1, "d": 2}"#).unwrap();
-        let json = written(|writer| writer.value_without_nulls(value));
+        let raw: &RawValue =
+            serde_json::from_str(r#"{"a": null, "b": {"c": null}, "d": 1, "d": 2}"#).unwrap();
+        let json = written(|writer| writer.value_without_nulls(Json::from(raw)));
         assert_eq!(json, r#"{"b":{"c":null},"d":2}"#);
     }
 }

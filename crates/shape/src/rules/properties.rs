@@ -75,8 +75,8 @@ impl Properties<'_, '_> {
         let value = member.value;
         match &*member.key {
             // Said elsewhere in the call, or said by us: the event's own would collide.
-            "email_address" | "href" | "link_id" | "email_id" | "userId" | "anonymousId"
-            | "content_truncated" => (),
+            "identifiers" | "email_address" | "href" | "link_id" | "email_id" | "userId"
+            | "anonymousId" | "content_truncated" => (),
             "link" if self.link.is_some() => (),
             "topics" if self.topics.is_some() => (),
             "email_subject" if self.renames_subject() => (),

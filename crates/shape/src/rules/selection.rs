@@ -5,12 +5,6 @@ use thiserror::Error;
 use super::catalogue::{self, Known, N_CHANNELS, Place};
 use crate::event::{CUSTOMER, Family, Kind};
 
-/// The pattern that covers whatever there may be.
-const EVERYTHING: &str = "*";
-
-/// What only [`EVERYTHING`] gives: even the bits that stand for no row.
-const ALL_ROWS: [u32; N_CHANNELS] = [u32::MAX; N_CHANNELS];
-
 /// What happens to kinds that the catalogue lacks: Customer.io adds some now and then.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum NewKinds {
@@ -74,8 +68,8 @@ impl Selection {
     pub fn all() -> Selection {
         Self {
             new_kinds: NewKinds::ByPattern,
-            patterns: vec![EVERYTHING.to_owned()],
-            rows: ALL_ROWS,
+            patterns: vec!["*".to_owned()],
+            rows: [u32::MAX; N_CHANNELS],
         }
     }
 
@@ -112,9 +106,6 @@ impl Selection {
 
     fn add(&mut self, pattern: &str) -> Result<(), BadPattern> {
         check_characters(pattern)?;
-        if pattern == EVERYTHING {
-            self.rows = ALL_ROWS;
-        }
         let mut covers_any = false;
         for known in catalogue::catalogue().filter(|known| covers_known(pattern, known)) {
             let kind = Kind {
@@ -142,9 +133,6 @@ impl Selection {
 
     /// Whether an event of `kind` is sent.
     pub(crate) fn selects(&self, kind: Kind<'_>, family: Family) -> bool {
-        if self.rows == ALL_ROWS && self.new_kinds != NewKinds::Off {
-            return true;
-        }
         let customer = Kind {
             object_type: Some(CUSTOMER),
             ..kind
