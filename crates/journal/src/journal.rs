@@ -1,43 +1,24 @@
 //! The handle that everybody else holds: it hides which engine is behind it and
 //! keeps whatever blocks off the runtime's threads.
 
-use std::future::Future;
+mod connections;
+mod indexing;
+mod keeping;
+mod records;
+
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use jiff::Timestamp;
-use tokio::sync::watch;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinError, spawn_blocking};
+
+pub use keeping::PutError;
+pub use records::ReadError;
 
 use crate::config::Config;
-use crate::embedded::log::{
-    AppendError, Expiry, Health, Lookup, Permit, Storage, Trimmed, Unavailable,
-};
-use crate::embedded::{Embedded, Fault, IndexFault, OpenError, Put};
-use crate::index::{ClaimKey, IndexEntry, Term};
-use crate::place::{Partition, Place, Seq};
-use crate::record::{Draft, Entry, Indexed, ReadLimit, Record, Verdict};
-use crate::settle::{DeadLetter, DeadLetterFilter, DeadLetterId, Revision, Setting, Settlement};
-
-/// Why records could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// The journal has no such partition.
-    #[error("the journal has no partition {0}")]
-    UnknownPartition(Partition),
-    /// The record was journaled and cannot be read any more.
-    #[error("record {0} is damaged")]
-    Damaged(Place),
-    /// The log cannot be read; trying again may help.
-    #[error("cannot read the journal's log")]
-    Log(#[source] std::io::Error),
-    /// The index cannot be read; trying again may help.
-    #[error("cannot read the journal's index")]
-    Index(#[source] Fault),
-    /// The runtime is shutting down.
-    #[error("the journal was not read because the process is stopping")]
-    Stopping,
-}
+use crate::embedded::log::{Health, Storage};
+use crate::embedded::{Embedded, Fault, OpenError};
+use crate::place::{Partition, Seq};
+use crate::settle::NewDeadLetter;
 
 /// Why the state could not be read or changed. No change was made in part; after
 /// [`StateError::Storage`] it may have been made as a whole.
@@ -76,20 +57,6 @@ pub enum StateError {
     /// The runtime is shutting down.
     #[error("the journal's state was not used because the process is stopping")]
     Stopping,
-}
-
-/// Why a setting was not put.
-#[derive(Debug, thiserror::Error)]
-pub enum PutError {
-    /// Somebody else changed it: read it again.
-    #[error("the setting was changed meanwhile")]
-    Conflict {
-        /// Its revision now; none when it does not exist.
-        found: Option<Revision>,
-    },
-    /// The state could not be changed.
-    #[error("cannot put the setting")]
-    State(#[source] StateError),
 }
 
 /// What the journal holds, in numbers. Taking them is cheap.
@@ -195,7 +162,7 @@ impl Journal {
         work: impl FnOnce(&Embedded) -> T + Send + 'static,
     ) -> Option<T> {
         let engine = Arc::clone(&self.engine);
-        spawn_blocking(move || work(&engine)).await.ok()
+        finished(spawn_blocking(move || work(&engine)).await)
     }
 
     async fn on_state<T: Send + 'static>(
@@ -207,314 +174,14 @@ impl Journal {
     }
 }
 
-/// Appending and reading records.
-impl Journal {
-    /// Reserves room for an event with a body of `body_bytes`. Never waits: the
-    /// caller does, or refuses.
-    pub fn reserve(&self, body_bytes: usize) -> Result<Permit, Unavailable> {
-        self.engine.log.reserve(body_bytes)
-    }
-
-    /// Records from `from` on, or from the first that is kept after it, that are
-    /// on stable storage; in order, without a gap that is not an [`Entry`].
-    /// Nothing when there is none yet: follow [`Journal::durable`].
-    pub async fn read(&self, from: Place, limit: ReadLimit) -> Result<Vec<Entry>, ReadError> {
-        known(from.partition).map_err(ReadError::UnknownPartition)?;
-        let end = Seq::new(u64::MAX);
-        let read = self.blocking(move |engine| engine.log.read(from.seq, end, limit));
-        read.await
-            .ok_or(ReadError::Stopping)?
-            .map_err(ReadError::Log)
-    }
-
-    /// As [`Journal::read`], each with its verdict, and none that is not indexed
-    /// yet: follow [`Journal::indexed`].
-    pub async fn read_indexed(
-        &self,
-        from: Place,
-        limit: ReadLimit,
-    ) -> Result<Vec<Indexed>, ReadError> {
-        known(from.partition).map_err(ReadError::UnknownPartition)?;
-        let read = self.blocking(move |engine| read_indexed(engine, from.seq, limit));
-        read.await.ok_or(ReadError::Stopping)?
-    }
-
-    /// The record at `place`; none when it is not there yet or not any more.
-    pub async fn record(&self, place: Place) -> Result<Option<Record>, ReadError> {
-        known(place.partition).map_err(ReadError::UnknownPartition)?;
-        let found = self.blocking(move |engine| engine.log.record(place.seq));
-        let found = found.await.ok_or(ReadError::Stopping)?;
-        match found.map_err(ReadError::Log)? {
-            Lookup::Record(record) => Ok(Some(record)),
-            Lookup::Damaged => Err(ReadError::Damaged(place)),
-            Lookup::Absent => Ok(None),
-        }
-    }
-
-    /// When the record at `place` arrived; none when it is not there.
-    pub async fn received_at(&self, place: Place) -> Result<Option<Timestamp>, ReadError> {
-        let record = self.record(place).await?;
-        Ok(record.map(|record| record.received_at))
-    }
-
-    /// Follows the last record on stable storage. In a partition that the
-    /// journal does not have there is never any.
-    pub fn durable(&self, partition: Partition) -> watch::Receiver<Option<Seq>> {
-        match known(partition) {
-            Ok(()) => self.engine.log.durable(),
-            Err(_) => watch::Sender::new(None).subscribe(),
-        }
-    }
-
-    /// Unlinks segments older than the retention, or as many as keep a part of
-    /// the byte budget free, and drops what was derived from them and what has
-    /// expired by `now`.
-    ///
-    /// Never unlinks a record that is not indexed yet, nor one from a place in
-    /// `keep` on: the first unsettled record of each enabled connection.
-    pub async fn trim(
-        &self,
-        now: Timestamp,
-        keep: &[(Partition, Seq)],
-    ) -> Result<Trimmed, StateError> {
-        let wanted = keep
-            .iter()
-            .filter(|(partition, _)| known(*partition).is_ok());
-        let wanted = wanted.map(|(_, seq)| *seq).min();
-        let trim = self.blocking(move |engine| {
-            let unindexed = engine.derived.watermark().next();
-            let expiry = Expiry {
-                now,
-                retention: engine.config.retention,
-                keep_from: wanted.map_or(unindexed, |seq| seq.min(unindexed)),
-            };
-            let trimmed = engine.log.trim(&expiry).map_err(StateError::Trim)?;
-            let first = engine.log.first();
-            engine
-                .derived
-                .trim(first, now)
-                .map_err(StateError::Storage)?;
-            engine.kept.trim(now).map_err(StateError::Storage)?;
-            Ok(trimmed)
-        });
-        trim.await.ok_or(StateError::Stopping)?
-    }
-}
-
-/// What the indexer writes and everybody searches.
-impl Journal {
-    /// Indexes records: claims each event for the first record that bears it,
-    /// notes the others as duplicates, and keeps what to find them by. All of it
-    /// counts at once or not at all; a power cut may take it back.
-    ///
-    /// The entries continue where [`Journal::indexed`] stands and leave out
-    /// nothing but damaged records. Damaged records that follow the last entry
-    /// are stepped over once they have been read, so an empty list does just
-    /// that. One indexer at a time.
-    pub async fn index(
-        &self,
-        partition: Partition,
-        entries: Vec<IndexEntry>,
-    ) -> Result<Vec<Verdict>, StateError> {
-        known(partition).map_err(StateError::UnknownPartition)?;
-        let indexed = self.blocking(move |engine| {
-            let Embedded {
-                log, derived, kept, ..
-            } = engine;
-            derived.index(log, kept, entries)
-        });
-        indexed
-            .await
-            .ok_or(StateError::Stopping)?
-            .map_err(|fault| match fault {
-                IndexFault::NotContiguous { expected, found } => {
-                    StateError::NotContiguous { expected, found }
-                }
-                IndexFault::NotDurable { seq } => StateError::NotDurable { seq },
-                IndexFault::Fault(fault) => StateError::Storage(fault),
-            })
-    }
-
-    /// Throws the whole index away; the indexer starts over from the first kept
-    /// record. Claims of records that were trimmed are gone for good. Burials
-    /// that were made are not made again.
-    pub async fn rebuild_index(&self) -> Result<(), StateError> {
-        self.on_state(|engine| engine.derived.clear()).await
-    }
-
-    /// Follows the last indexed record. In a partition that the journal does
-    /// not have there is never any.
-    pub fn indexed(&self, partition: Partition) -> watch::Receiver<Option<Seq>> {
-        match known(partition) {
-            Ok(()) => self.engine.derived.watch(),
-            Err(_) => watch::Sender::new(None).subscribe(),
-        }
-    }
-
-    /// Up to `limit` records that bear `term`, newest first.
-    pub async fn look_up(&self, term: &Term, limit: usize) -> Result<Vec<Place>, StateError> {
-        let term = term.clone();
-        self.on_state(move |engine| {
-            let first = engine.log.first();
-            engine.derived.look_up(&term, first, limit)
-        })
-        .await
-    }
-
-    /// Whether the record is the first to bear its event; none when it is not
-    /// indexed yet, or not kept any more.
-    pub async fn verdict(&self, place: Place) -> Result<Option<Verdict>, StateError> {
-        known(place.partition).map_err(StateError::UnknownPartition)?;
-        self.on_state(move |engine| {
-            let seq = place.seq;
-            if seq < engine.log.first() || seq > engine.derived.watermark() {
-                return Ok(None);
-            }
-            let duplicates = engine.derived.duplicates(seq..=seq)?;
-            let earlier = duplicates.get(&seq).copied();
-            Ok(Some(earlier.map_or(Verdict::First, Verdict::DuplicateOf)))
-        })
-        .await
-    }
-}
-
-/// Cursors and claims of connections.
-impl Journal {
-    /// Through which record `connection` has settled, [`Seq::ZERO`] being none;
-    /// nothing when its cursor was never placed.
-    pub async fn cursor(
-        &self,
-        connection: &str,
-        partition: Partition,
-    ) -> Result<Option<Seq>, StateError> {
-        known(partition).map_err(StateError::UnknownPartition)?;
-        let connection = name(connection)?;
-        self.on_state(move |engine| engine.kept.cursor(&connection, partition))
-            .await
-    }
-
-    /// Puts the cursor of `connection` behind `settled`, forwards or backwards.
-    /// Durable when it returns.
-    pub async fn place_cursor(
-        &self,
-        connection: &str,
-        partition: Partition,
-        settled: Seq,
-    ) -> Result<(), StateError> {
-        let place = self.durable_place(partition, settled)?;
-        let connection = name(connection)?;
-        self.on_state(move |engine| engine.kept.place_cursor(&connection, place))
-            .await
-    }
-
-    /// Who holds each of these first-only claims of `connection`.
-    pub async fn first_claims(
-        &self,
-        connection: &str,
-        keys: &[ClaimKey],
-    ) -> Result<Vec<Option<Place>>, StateError> {
-        let connection = name(connection)?;
-        let keys = keys.to_vec();
-        self.on_state(move |engine| engine.kept.first_claims(&connection, &keys))
-            .await
-    }
-
-    /// Moves a cursor, with the claims and burials that were made on the way, in
-    /// one transaction that is durable when it returns.
-    ///
-    /// A cursor that is already further stays; a claim that is held stays with
-    /// its holder.
-    pub async fn settle(&self, settlement: Settlement) -> Result<(), StateError> {
-        self.durable_place(settlement.partition, settlement.through)?;
-        name(&settlement.connection)?;
-        for letter in &settlement.dead_letters {
-            name(letter.connection.as_deref().unwrap_or_default())?;
-        }
-        self.on_state(move |engine| {
-            let now = engine.log.newest_at().unwrap_or(Timestamp::UNIX_EPOCH);
-            engine.kept.settle(&settlement, now)
-        })
-        .await
-    }
-
-    /// Makes every first-only claim of `connection` free again.
-    pub async fn reset_claims(&self, connection: &str) -> Result<(), StateError> {
-        let connection = name(connection)?;
-        self.on_state(move |engine| engine.kept.reset_claims(&connection))
-            .await
-    }
-
-    /// Forgets the cursors and claims of `connection`. Its dead letters stay.
-    pub async fn forget_connection(&self, connection: &str) -> Result<(), StateError> {
-        let connection = name(connection)?;
-        self.on_state(move |engine| engine.kept.forget_connection(&connection))
-            .await
-    }
-
-    /// Nothing may depend on a record that a power cut could take away.
-    fn durable_place(&self, partition: Partition, seq: Seq) -> Result<Place, StateError> {
-        known(partition).map_err(StateError::UnknownPartition)?;
-        if seq > self.engine.log.durable_seq() {
-            return Err(StateError::NotDurable { seq });
-        }
-        Ok(Place::new(partition, seq))
-    }
-}
-
-/// Dead letters and settings.
-impl Journal {
-    /// The dead letters that pass `filter`, newest first.
-    pub async fn dead_letters(
-        &self,
-        filter: DeadLetterFilter,
-    ) -> Result<Vec<DeadLetter>, StateError> {
-        self.on_state(move |engine| engine.kept.dead_letters(&filter))
-            .await
-    }
-
-    /// The dead letter with this id; none when it was removed or never was.
-    pub async fn dead_letter(&self, id: DeadLetterId) -> Result<Option<DeadLetter>, StateError> {
-        self.on_state(move |engine| engine.kept.dead_letter(id))
-            .await
-    }
-
-    /// How many dead letters there are. Takes no longer for many than for few.
-    pub async fn dead_letter_count(&self) -> Result<u64, StateError> {
-        self.on_state(|engine| engine.kept.dead_letter_count())
-            .await
-    }
-
-    /// Removes a dead letter for good; says whether there was one.
-    pub async fn remove_dead_letter(&self, id: DeadLetterId) -> Result<bool, StateError> {
-        self.on_state(move |engine| engine.kept.remove_dead_letter(id))
-            .await
-    }
-
-    /// The setting of that key; none when it was never put.
-    pub async fn setting(&self, key: &str) -> Result<Option<Setting>, StateError> {
-        let key = name(key)?;
-        self.on_state(move |engine| engine.kept.setting(&key)).await
-    }
-
-    /// Puts a setting, provided that its revision is still `expected`, or that
-    /// it does not exist where nothing is expected. Durable when it returns.
-    pub async fn put_setting(
-        &self,
-        key: &str,
-        value: Bytes,
-        expected: Option<Revision>,
-    ) -> Result<Revision, PutError> {
-        let key = name(key).map_err(PutError::State)?;
-        let put = self.on_state(move |engine| engine.kept.put_setting(&key, &value, expected));
-        match put.await.map_err(PutError::State)? {
-            Put::Done(revision) => Ok(revision),
-            Put::Conflict { found } => Err(PutError::Conflict { found }),
-        }
-    }
-
-    /// Follows the settings: the number grows with each change of any of them.
-    pub fn watch_settings(&self) -> watch::Receiver<u64> {
-        self.engine.kept.watch_settings()
+/// What the work came to; none when the runtime stopped before it was begun.
+fn finished<T>(joined: Result<T, JoinError>) -> Option<T> {
+    match joined {
+        Ok(done) => Some(done),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            Err(_) => None,
+        },
     }
 }
 
@@ -534,45 +201,7 @@ fn name(name: &str) -> Result<String, StateError> {
     Ok(name.to_owned())
 }
 
-fn read_indexed(engine: &Embedded, from: Seq, limit: ReadLimit) -> Result<Vec<Indexed>, ReadError> {
-    let watermark = engine.derived.watermark();
-    let entries = engine
-        .log
-        .read(from, watermark, limit)
-        .map_err(ReadError::Log)?;
-    let bounds = entries.first().zip(entries.last());
-    let Some((first, last)) = bounds.map(|(first, last)| (span(first).0, span(last).1)) else {
-        return Ok(Vec::new());
-    };
-    let duplicates = engine
-        .derived
-        .duplicates(first..=last)
-        .map_err(ReadError::Index)?;
-    let indexed = entries.into_iter().map(|entry| match entry {
-        Entry::Damaged { first, last } => Indexed::Damaged { first, last },
-        Entry::Record(record) => {
-            let earlier = duplicates.get(&record.place.seq).copied();
-            let verdict = earlier.map_or(Verdict::First, Verdict::DuplicateOf);
-            Indexed::Record { record, verdict }
-        }
-    });
-    Ok(indexed.collect())
-}
-
-fn span(entry: &Entry) -> (Seq, Seq) {
-    match entry {
-        Entry::Record(record) => (record.place.seq, record.place.seq),
-        Entry::Damaged { first, last } => (*first, *last),
-    }
-}
-
-/// Appending in one step, for callers who need not hold the room beforehand.
-impl Journal {
-    /// Reserves room and appends; see [`Permit::append`].
-    pub fn append(
-        &self,
-        draft: Draft,
-    ) -> Result<impl Future<Output = Result<Place, AppendError>> + Send + use<>, Unavailable> {
-        Ok(self.reserve(draft.body.len())?.append(draft))
-    }
+/// A letter is found by its connection, so that must fit into a key.
+fn check_letter(letter: &NewDeadLetter) -> Result<(), StateError> {
+    name(letter.connection.as_deref().unwrap_or_default()).map(drop)
 }

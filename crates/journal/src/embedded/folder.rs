@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::log::sync_folder;
+use super::log::{make_folder, sync_folder};
 
 /// The version of everything in the folder. A build opens this one and no newer.
 pub(super) const FORMAT: u32 = 1;
@@ -91,7 +91,7 @@ impl Folder {
             dir: dir.to_owned(),
             source,
         };
-        fs::create_dir_all(dir).map_err(at_folder)?;
+        make_folder(dir).map_err(at_folder)?;
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -145,7 +145,5 @@ fn write_format(dir: &Path) -> io::Result<()> {
     writeln!(file, "{FORMAT_PREFIX}{FORMAT}")?;
     file.sync_all()?;
     fs::rename(&new, dir.join(FORMAT_FILE))?;
-    sync_folder(dir)?;
-    // The folder itself may be new.
-    dir.parent().map_or(Ok(()), sync_folder)
+    sync_folder(dir)
 }

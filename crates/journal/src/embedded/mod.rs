@@ -15,8 +15,10 @@ mod folder;
 pub(crate) mod log;
 mod state;
 
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::thread;
 
 pub use folder::OpenError;
 pub use state::Fault;
@@ -24,7 +26,7 @@ pub use state::Fault;
 pub(crate) use state::{Derived, IndexFault, Kept, Put};
 
 use self::folder::Folder;
-use self::log::{Disk, Log, Storage};
+use self::log::{Disk, Log, Storage, make_folder};
 use self::state::DerivedLimits;
 use crate::config::Config;
 
@@ -70,13 +72,7 @@ impl Embedded {
             dir: dir.clone(),
             source,
         };
-        let state = dir.join(STATE_FOLDER);
-        let kept = Kept::open(&state.join("kept"), config.first_claims).map_err(at_state)?;
-        let limits = DerivedLimits {
-            duplicate_claims: config.duplicate_claims,
-            log_bytes: config.max_bytes,
-        };
-        let derived = Derived::open(&state.join("derived"), limits).map_err(at_state)?;
+        let (kept, derived) = open_state(&dir.join(STATE_FOLDER), &config).map_err(at_state)?;
         // Whatever the state knows of was on stable storage once.
         let floor = kept.floor().map_err(at_state)?.max(derived.watermark());
         let storage = storage(&dir.join(LOG_FOLDER)).map_err(at_log)?;
@@ -89,6 +85,25 @@ impl Embedded {
             _folder: folder,
         })
     }
+}
+
+/// Opens both halves of the state at once: each replays what it wrote last.
+fn open_state(dir: &Path, config: &Config) -> Result<(Kept, Derived), Fault> {
+    let (kept_dir, derived_dir) = (dir.join("kept"), dir.join("derived"));
+    for made in [dir, &kept_dir, &derived_dir] {
+        make_folder(made)?;
+    }
+    let limits = DerivedLimits {
+        duplicate_claims: config.duplicate_claims,
+        log_bytes: config.max_bytes,
+    };
+    thread::scope(|scope| {
+        let derived = scope.spawn(|| Derived::open(&derived_dir, limits));
+        let kept = Kept::open(&kept_dir, config.first_claims);
+        let derived = derived.join();
+        let derived = derived.unwrap_or_else(|panic| resume_unwind(panic));
+        Ok((kept?, derived?))
+    })
 }
 
 /// Locks, whether or not a thread panicked while it held the lock: what is

@@ -1,8 +1,10 @@
 //! What damaged bytes cost: exactly the records that they held. Damage is never
 //! a reason not to open.
 
+use std::fs;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use journal::log::{Log, Storage};
 use journal::{Config, Entry, Indexed, Journal, ReadError, Seq, Verdict};
 
@@ -139,7 +141,7 @@ async fn a_record_inside_of_a_body_is_not_found() {
     for body in [&b"first"[..], &forged[start(2)..], b"third"] {
         let permit = log.reserve(body.len()).unwrap();
         permit
-            .append(draft(bytes::Bytes::copy_from_slice(body)))
+            .append(draft(Bytes::copy_from_slice(body)))
             .await
             .unwrap();
     }
@@ -194,4 +196,35 @@ async fn a_damaged_record_is_told_from_one_that_is_not_there() {
     assert!(matches!(damaged, Err(ReadError::Damaged(at)) if at == place(5)));
     assert_eq!(journal.record(place(10)).await.unwrap(), None);
     assert!(journal.record(place(7)).await.unwrap().is_some());
+}
+
+/// A power cut may lose the middle of what was written last and keep its end.
+#[tokio::test]
+async fn a_torn_transaction_of_the_state_is_cut_off_and_no_other() {
+    let engine = Engine::new();
+    let journal = engine.open().await;
+    let small = Bytes::from_static(b"small");
+    journal.put_setting("early", small, None).await.unwrap();
+    let large = Bytes::from(vec![7; 40_000]);
+    journal.put_setting("late", large, None).await.unwrap();
+    drop(journal);
+    let path = engine.path().join("state/kept/0.jnl");
+    let mut bytes = fs::read(&path).unwrap();
+    let begin = bytes.windows(100).position(|run| run == [7; 100]).unwrap();
+    bytes[begin + 8192..begin + 12_288].fill(0);
+    fs::write(&path, bytes).unwrap();
+
+    let journal = engine.open().await;
+
+    let early = journal.setting("early").await.unwrap().unwrap();
+    assert_eq!(early.value, "small");
+    assert_eq!(journal.setting("late").await.unwrap(), None);
+    let large = Bytes::from(vec![8; 40_000]);
+    journal
+        .put_setting("late", large.clone(), None)
+        .await
+        .unwrap();
+    let journal = engine.reopen(journal).await;
+    let late = journal.setting("late").await.unwrap().unwrap();
+    assert_eq!(late.value, large);
 }

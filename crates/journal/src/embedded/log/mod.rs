@@ -41,7 +41,7 @@ pub use storage::{Listed, Storage, StoredFile};
 pub use trim::{Expiry, Trimmed};
 
 pub(crate) use read::Lookup;
-pub(crate) use storage::{Disk, sync_folder};
+pub(crate) use storage::{Disk, make_folder, sync_folder};
 
 use self::committer::{Committer, Job};
 use self::damage::Damage;

@@ -56,10 +56,7 @@ pub(crate) struct Disk {
 impl Disk {
     /// The folder `dir`, created when it is missing.
     pub(crate) fn open(dir: &Path) -> io::Result<Disk> {
-        fs::create_dir_all(dir)?;
-        if let Some(parent) = dir.parent() {
-            sync_folder(parent)?;
-        }
+        make_folder(dir)?;
         Ok(Disk {
             dir: dir.to_owned(),
         })
@@ -99,6 +96,12 @@ impl Storage for Disk {
     fn sync_dir(&self) -> io::Result<()> {
         sync_folder(&self.dir)
     }
+}
+
+/// Makes sure that there is a folder `dir`, and that a power cut leaves it there.
+pub(crate) fn make_folder(dir: &Path) -> io::Result<()> {
+    fs::create_dir_all(dir)?;
+    dir.parent().map_or(Ok(()), sync_folder)
 }
 
 /// Makes the entries of the folder `dir` survive a power cut.

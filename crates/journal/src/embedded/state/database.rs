@@ -8,6 +8,7 @@ use fjall::{KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 use tracing::{error, warn};
 
 use super::torn;
+use crate::embedded::log::sync_folder;
 
 /// The most bytes of the write-ahead journal. fjall allows no less.
 const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
@@ -78,7 +79,14 @@ impl Database {
     /// The keyspace of that name, made when it is missing.
     pub(super) fn keyspace(&self, name: &str) -> Result<fjall::Keyspace, Fault> {
         let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
-        Ok(self.inner.keyspace(name, options)?)
+        let is_new = !self.inner.keyspace_exists(name);
+        let keyspace = self.inner.keyspace(name, options)?;
+        // fjall syncs the keyspace's folder, and not the entry that leads to it;
+        // what is written to a keyspace that cannot be found is ignored on open.
+        if let Some(parent) = keyspace.path().parent().filter(|_| is_new) {
+            sync_folder(parent)?;
+        }
+        Ok(keyspace)
     }
 
     /// The names of all keyspaces that begin with `prefix`, without it.

@@ -1,28 +1,23 @@
-//! What nobody can derive from the log: cursors, first-only claims, dead letters
-//! and settings. Every change is one transaction that is on stable storage when
-//! the call returns.
+//! What nobody can derive from the log: cursors and first-only claims here, dead
+//! letters and settings in the modules beside. Every change is one transaction
+//! that is on stable storage when the call returns.
 
 use std::collections::HashSet;
-use std::ops::Bound;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
 use fjall::{Keyspace, OwnedWriteBatch};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::database::{Allowance, Database, Durability, Fault};
 use super::generations::{Generations, Now};
-use super::letters;
 use super::rows::{self, kept};
 use crate::embedded::lock;
 use crate::index::ClaimKey;
 use crate::place::{Partition, Place, Seq};
-use crate::settle::{
-    DeadLetter, DeadLetterFilter, DeadLetterId, NewDeadLetter, Revision, Setting, Settlement,
-};
+use crate::settle::Settlement;
 
 const ALLOWANCE: Allowance = Allowance {
     cache_bytes: 16 * 1024 * 1024,
@@ -32,19 +27,13 @@ const ALLOWANCE: Allowance = Allowance {
 
 /// The kept half of the state.
 pub(crate) struct Kept {
-    database: Arc<Database>,
-    rows: Keyspace,
-    letters: Keyspace,
+    pub(super) database: Arc<Database>,
+    pub(super) rows: Keyspace,
+    pub(super) letters: Keyspace,
     claims: Generations,
-    settings: watch::Sender<u64>,
+    pub(super) settings: watch::Sender<u64>,
     /// One change at a time: each looks before it writes.
-    writer: Mutex<()>,
-}
-
-/// What became of an attempt to put a setting.
-pub(crate) enum Put {
-    Done(Revision),
-    Conflict { found: Option<Revision> },
+    pub(super) writer: Mutex<()>,
 }
 
 impl Kept {
@@ -188,139 +177,6 @@ impl Kept {
         self.commit(batch)
     }
 
-    /// Buries what no connection could deliver, unless that was done before.
-    pub(crate) fn bury(&self, mut new: Vec<NewDeadLetter>) -> Result<(), Fault> {
-        if new.is_empty() {
-            return Ok(());
-        }
-        let _alone = lock(&self.writer);
-        let key = rows::of_partition(kept::BURIED_THROUGH, Partition::ZERO);
-        let buried = Seq::new(self.number(&key)?);
-        new.retain(|letter| letter.place.seq > buried);
-        let Some(through) = new.iter().map(|letter| letter.place.seq).max() else {
-            return Ok(());
-        };
-        let mut batch = self.database.batch();
-        batch.insert(&self.rows, key, through.get().to_be_bytes());
-        self.add_letters(&mut batch, &new)?;
-        self.commit(batch)
-    }
-
-    fn add_letters(&self, batch: &mut OwnedWriteBatch, new: &[NewDeadLetter]) -> Result<(), Fault> {
-        if new.is_empty() {
-            return Ok(());
-        }
-        let mut id = self.number(&[kept::LAST_LETTER])?;
-        for letter in new {
-            id += 1;
-            batch.insert(&self.letters, id.to_be_bytes(), letters::encode(letter));
-            if let Some(connection) = &letter.connection {
-                let key = rows::letter_of(connection, DeadLetterId::new(id));
-                batch.insert(&self.rows, key, []);
-            }
-        }
-        batch.insert(&self.rows, [kept::LAST_LETTER], id.to_be_bytes());
-        let count = self.number(&[kept::LETTERS])? + new.len() as u64;
-        batch.insert(&self.rows, [kept::LETTERS], count.to_be_bytes());
-        Ok(())
-    }
-
-    /// The letters that pass `filter`, newest first.
-    pub(crate) fn dead_letters(&self, filter: &DeadLetterFilter) -> Result<Vec<DeadLetter>, Fault> {
-        let end = filter.after.map_or(u64::MAX, DeadLetterId::get);
-        let mut found = Vec::new();
-        if let Some(connection) = &filter.connection {
-            let prefix = rows::letters_of(connection);
-            let last = rows::letter_of(connection, DeadLetterId::new(end));
-            let keys = (Bound::Included(prefix), Bound::Excluded(last));
-            for row in self.rows.range::<Vec<u8>, _>(keys).rev().take(filter.limit) {
-                let id = rows::last_number(&row.key()?).ok_or(Fault::Row("dead letter's row"))?;
-                found.extend(self.dead_letter(DeadLetterId::new(id))?);
-            }
-            return Ok(found);
-        }
-        for row in self
-            .letters
-            .range(..end.to_be_bytes())
-            .rev()
-            .take(filter.limit)
-        {
-            let (key, value) = row.into_inner()?;
-            let id = rows::parse_number(&key).ok_or(Fault::Row("dead letter's id"))?;
-            found.push(decode(DeadLetterId::new(id), value.into())?);
-        }
-        Ok(found)
-    }
-
-    /// The letter with this id.
-    pub(crate) fn dead_letter(&self, id: DeadLetterId) -> Result<Option<DeadLetter>, Fault> {
-        let row = self.letters.get(id.get().to_be_bytes())?;
-        row.map(|row| decode(id, row.into())).transpose()
-    }
-
-    /// How many letters there are.
-    pub(crate) fn dead_letter_count(&self) -> Result<u64, Fault> {
-        self.number(&[kept::LETTERS])
-    }
-
-    /// Removes a letter; says whether there was one.
-    pub(crate) fn remove_dead_letter(&self, id: DeadLetterId) -> Result<bool, Fault> {
-        let _alone = lock(&self.writer);
-        let Some(found) = self.dead_letter(id)? else {
-            return Ok(false);
-        };
-        let mut batch = self.database.batch();
-        batch.remove(&self.letters, id.get().to_be_bytes());
-        if let Some(connection) = &found.letter.connection {
-            batch.remove(&self.rows, rows::letter_of(connection, id));
-        }
-        let count = self.number(&[kept::LETTERS])?.saturating_sub(1);
-        batch.insert(&self.rows, [kept::LETTERS], count.to_be_bytes());
-        self.commit(batch)?;
-        Ok(true)
-    }
-
-    /// The setting of that key.
-    pub(crate) fn setting(&self, key: &str) -> Result<Option<Setting>, Fault> {
-        let Some(row) = self.rows.get(rows::named(kept::SETTING, key))? else {
-            return Ok(None);
-        };
-        let mut value = Bytes::from(row);
-        let revision = bytes::Buf::try_get_u64(&mut value).map_err(|_| Fault::Row("setting"))?;
-        Ok(Some(Setting {
-            value,
-            revision: Revision::new(revision),
-        }))
-    }
-
-    /// Puts a setting, provided that nobody has changed it since `expected`.
-    pub(crate) fn put_setting(
-        &self,
-        key: &str,
-        value: &[u8],
-        expected: Option<Revision>,
-    ) -> Result<Put, Fault> {
-        let _alone = lock(&self.writer);
-        let found = self.setting(key)?.map(|setting| setting.revision);
-        if found != expected {
-            return Ok(Put::Conflict { found });
-        }
-        let revision = self.number(&[kept::LAST_REVISION])? + 1;
-        let mut row = revision.to_be_bytes().to_vec();
-        row.extend_from_slice(value);
-        let mut batch = self.database.batch();
-        batch.insert(&self.rows, rows::named(kept::SETTING, key), row);
-        batch.insert(&self.rows, [kept::LAST_REVISION], revision.to_be_bytes());
-        self.commit(batch)?;
-        self.settings.send_replace(revision);
-        Ok(Put::Done(Revision::new(revision)))
-    }
-
-    /// Follows how often the settings were changed.
-    pub(crate) fn watch_settings(&self) -> watch::Receiver<u64> {
-        self.settings.subscribe()
-    }
-
     /// Drops claims that have lived long enough.
     pub(crate) fn trim(&self, now: Timestamp) -> Result<(), Fault> {
         let _alone = lock(&self.writer);
@@ -337,7 +193,7 @@ impl Kept {
         self.database.failed()
     }
 
-    fn commit(&self, batch: OwnedWriteBatch) -> Result<(), Fault> {
+    pub(super) fn commit(&self, batch: OwnedWriteBatch) -> Result<(), Fault> {
         self.database.commit(batch, Durability::Synced)
     }
 
@@ -358,15 +214,10 @@ impl Kept {
     }
 
     /// The number in a row; zero when there is none.
-    fn number(&self, key: &[u8]) -> Result<u64, Fault> {
+    pub(super) fn number(&self, key: &[u8]) -> Result<u64, Fault> {
         match self.rows.get(key)? {
             None => Ok(0),
             Some(value) => rows::parse_number(&value).ok_or(Fault::Row("number")),
         }
     }
-}
-
-fn decode(id: DeadLetterId, row: Bytes) -> Result<DeadLetter, Fault> {
-    let letter = letters::decode(row).ok_or(Fault::Row("dead letter"))?;
-    Ok(DeadLetter { id, letter })
 }

@@ -6,16 +6,19 @@
 //! that a settle neither syncs what the indexer wrote nor waits for it, and so
 //! that nothing the indexer writes can endanger what is kept.
 
+mod burials;
 mod database;
 mod derived;
 mod generations;
 mod kept;
 mod letters;
 mod rows;
+mod settings;
 mod tables;
 mod torn;
 
 pub use database::Fault;
 
 pub(crate) use derived::{Derived, DerivedLimits, IndexFault};
-pub(crate) use kept::{Kept, Put};
+pub(crate) use kept::Kept;
+pub(crate) use settings::Put;

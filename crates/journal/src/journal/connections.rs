@@ -1,0 +1,90 @@
+//! How far each connection has come, and what it claimed on the way.
+
+use jiff::Timestamp;
+
+use super::{Journal, StateError, check_letter, known, name};
+use crate::index::ClaimKey;
+use crate::place::{Partition, Place, Seq};
+use crate::settle::Settlement;
+
+/// Cursors and claims of connections.
+impl Journal {
+    /// Through which record `connection` has settled, [`Seq::ZERO`] being none;
+    /// nothing when its cursor was never placed.
+    pub async fn cursor(
+        &self,
+        connection: &str,
+        partition: Partition,
+    ) -> Result<Option<Seq>, StateError> {
+        known(partition).map_err(StateError::UnknownPartition)?;
+        let connection = name(connection)?;
+        self.on_state(move |engine| engine.kept.cursor(&connection, partition))
+            .await
+    }
+
+    /// Puts the cursor of `connection` behind `settled`, forwards or backwards.
+    /// Durable when it returns.
+    pub async fn place_cursor(
+        &self,
+        connection: &str,
+        partition: Partition,
+        settled: Seq,
+    ) -> Result<(), StateError> {
+        let place = self.durable_place(partition, settled)?;
+        let connection = name(connection)?;
+        self.on_state(move |engine| engine.kept.place_cursor(&connection, place))
+            .await
+    }
+
+    /// Who holds each of these first-only claims of `connection`.
+    pub async fn first_claims(
+        &self,
+        connection: &str,
+        keys: &[ClaimKey],
+    ) -> Result<Vec<Option<Place>>, StateError> {
+        let connection = name(connection)?;
+        let keys = keys.to_vec();
+        self.on_state(move |engine| engine.kept.first_claims(&connection, &keys))
+            .await
+    }
+
+    /// Moves a cursor, with the claims and burials that were made on the way, in
+    /// one transaction that is durable when it returns.
+    ///
+    /// A cursor that is already further stays; a claim that is held stays with
+    /// its holder.
+    pub async fn settle(&self, settlement: Settlement) -> Result<(), StateError> {
+        self.durable_place(settlement.partition, settlement.through)?;
+        name(&settlement.connection)?;
+        let mut letters = settlement.dead_letters.iter();
+        letters.try_for_each(check_letter)?;
+        self.on_state(move |engine| {
+            let now = engine.log.newest_at().unwrap_or(Timestamp::UNIX_EPOCH);
+            engine.kept.settle(&settlement, now)
+        })
+        .await
+    }
+
+    /// Makes every first-only claim of `connection` free again.
+    pub async fn reset_claims(&self, connection: &str) -> Result<(), StateError> {
+        let connection = name(connection)?;
+        self.on_state(move |engine| engine.kept.reset_claims(&connection))
+            .await
+    }
+
+    /// Forgets the cursors and claims of `connection`. Its dead letters stay.
+    pub async fn forget_connection(&self, connection: &str) -> Result<(), StateError> {
+        let connection = name(connection)?;
+        self.on_state(move |engine| engine.kept.forget_connection(&connection))
+            .await
+    }
+
+    /// Nothing may depend on a record that a power cut could take away.
+    fn durable_place(&self, partition: Partition, seq: Seq) -> Result<Place, StateError> {
+        known(partition).map_err(StateError::UnknownPartition)?;
+        if seq > self.engine.log.durable_seq() {
+            return Err(StateError::NotDurable { seq });
+        }
+        Ok(Place::new(partition, seq))
+    }
+}
