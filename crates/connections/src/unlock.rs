@@ -1,5 +1,7 @@
 //! Reads the secrets that a document names, all of them or none.
 
+use std::net::IpAddr;
+
 use dispatch::{Destination, WriteKey, write_key_warning};
 
 use crate::connection::{Connection, Connections, Signature, Workspace};
@@ -104,7 +106,7 @@ impl Reader<'_> {
         if let Some(warning) = write_key_warning(key.reveal()) {
             self.warnings.push(format!("connection {name}: {warning}"));
         }
-        if endpoint.is_plaintext() {
+        if endpoint.is_plaintext() && !is_this_machine(endpoint.host()) {
             self.warnings.push(format!(
                 "connection {name}: {endpoint} is not https, so the write key travels in clear"
             ));
@@ -135,4 +137,10 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// Whether what is sent to `host` stays on this machine.
+fn is_this_machine(host: &str) -> bool {
+    let address: Result<IpAddr, _> = host.trim_matches(['[', ']']).parse();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }

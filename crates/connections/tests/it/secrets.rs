@@ -51,7 +51,10 @@ fn what_works_and_deserves_a_look_is_a_warning() {
             "signing_keys = [\"env:CIO_SIGNING_KEY\"]",
             "signature = \"off\"",
         )
-        .replace("region = \"us\"", "endpoint = \"http://127.0.0.1:9100\"");
+        .replace(
+            "region = \"us\"",
+            "endpoint = \"http://gateway.example.com\"",
+        );
     let unlocked = read(&text).unlock(&|_| Some("short".to_owned())).unwrap();
     let warnings = unlocked.warnings.join("\n");
     for words in [
@@ -60,5 +63,15 @@ fn what_works_and_deserves_a_look_is_a_warning() {
         "is not https",
     ] {
         assert!(warnings.contains(words), "{words:?} is not in {warnings}");
+    }
+}
+
+#[test]
+fn an_emulator_on_this_machine_is_no_reason_to_warn() {
+    for host in ["127.0.0.1:9100", "localhost:9100", "[::1]:9100"] {
+        let endpoint = format!("endpoint = \"http://{host}\"");
+        let text = EXAMPLE.replace("region = \"us\"", &endpoint);
+        let unlocked = read(&text).unlock(&|_| Some(KEY.to_owned())).unwrap();
+        assert!(unlocked.warnings.is_empty(), "{:?}", unlocked.warnings);
     }
 }

@@ -11,6 +11,7 @@ mod first_only;
 mod harness;
 mod kills;
 mod private;
+mod readme;
 mod real_senders;
 mod shapes;
 mod tidy;
