@@ -4,21 +4,25 @@
 //! to the [`Observer`], and this file alone decides how it is counted. Labels are
 //! names of workspaces and connections, never anything out of an event.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use jiff::Timestamp;
 use journal::Verdict;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusRecorder};
-use receive::Receipt;
+use receive::{Answer, Receipt};
 use tokio::sync::broadcast;
+use tracing::warn;
 
 /// Samples that a slow watcher may fall behind; then it misses the oldest.
 const SAMPLES: usize = 1_024;
 
+/// How long the same warning is kept back after it was given.
+const WARNING_PAUSE: Duration = Duration::from_mins(1);
 /// Upper bounds of the latency histograms, in seconds.
 const LATENCY_BOUNDS_S: [f64; 14] = [
     0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 60.0, 3_600.0,
@@ -30,6 +34,7 @@ pub(crate) struct Observer {
     samples: broadcast::Sender<Sample>,
     recorder: Arc<PrometheusRecorder>,
     duplicates: Arc<AtomicU64>,
+    warned_at: Arc<Mutex<HashMap<&'static str, Instant>>>,
 }
 
 /// One record that a connection is done with.
@@ -95,6 +100,7 @@ impl Observer {
             samples,
             recorder,
             duplicates: Arc::default(),
+            warned_at: Arc::default(),
         };
         observer.count(describe);
         Ok(observer)
@@ -126,11 +132,53 @@ impl Observer {
     pub(crate) fn answered(&self, receipt: &Receipt, took: Duration) {
         let workspace = receipt.workspace.as_deref().unwrap_or("").to_owned();
         let answer = receipt.answer.label();
+        self.warn_of(receipt);
         self.count(|| {
             counter!("postmeter_events_received_total", "workspace" => workspace, "answer" => answer)
                 .increment(1);
             histogram!("postmeter_answer_seconds").record(took.as_secs_f64());
         });
+    }
+
+    /// Tells the operator of answers that hold up Customer.io's feed, now and then.
+    fn warn_of(&self, receipt: &Receipt) {
+        let workspace = receipt.workspace.as_deref().unwrap_or_default();
+        let label = receipt.answer.label();
+        match &receipt.answer {
+            Answer::Refused(refusal) if self.may_warn(label) => warn!(
+                "events for workspace {workspace} are answered 401: {refusal}. If Customer.io \
+                 sent them, its feed stands still until the signing key here is the one there"
+            ),
+            Answer::Unavailable(cause) if self.may_warn(label) => {
+                let cause: &(dyn std::error::Error + 'static) = &**cause;
+                warn!(
+                    error = cause,
+                    "events are answered 503, and Customer.io sends them again"
+                );
+            }
+            Answer::Journaled { .. }
+            | Answer::Refused(_)
+            | Answer::UnknownWorkspace
+            | Answer::TooLarge(_)
+            | Answer::Unread(_)
+            | Answer::Unavailable(_) => {}
+        }
+    }
+
+    /// Whether it is time to say this again.
+    fn may_warn(&self, what: &'static str) -> bool {
+        let now = Instant::now();
+        let mut warned_at = self
+            .warned_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let due = warned_at
+            .get(what)
+            .is_none_or(|at| now.duration_since(*at) >= WARNING_PAUSE);
+        if due {
+            warned_at.insert(what, now);
+        }
+        due
     }
 
     /// A record was indexed.

@@ -32,8 +32,9 @@ use crate::token::Token;
 
 /// How long the stages may take to finish what is in hand.
 const GRACE: Duration = Duration::from_secs(10);
-/// How often old segments are trimmed and levels are measured.
-const HOUSEKEEPING: Duration = Duration::from_secs(10);
+/// How often old segments are trimmed and levels are measured: a full journal is
+/// open again this soon after its connections have caught up.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// The pause before a failed indexer starts again.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
@@ -235,15 +236,7 @@ async fn house_round(operator: &Operator, observer: &Observer) -> anyhow::Result
         }
     }
     let trimmed = operator.journal.trim(Timestamp::now(), &keep).await;
-    let trimmed = trimmed.context("cannot trim the journal")?;
-    if trimmed.segments > 0 {
-        info!(
-            journal.trimmed_segments = trimmed.segments,
-            journal.trimmed_bytes = trimmed.bytes,
-            "trimmed {} old segments of the journal",
-            trimmed.segments
-        );
-    }
+    trimmed.context("cannot trim the journal")?;
     let stats = operator.journal.stats();
     let dead_letters = operator.journal.dead_letter_count().await?;
     observer.journal(stats.bytes, dead_letters);

@@ -99,7 +99,7 @@ async fn a_test_event_is_answered_200_and_not_forwarded() {
 #[tokio::test]
 async fn a_wrong_or_missing_signature_is_answered_401() {
     let segment = Segment::start();
-    let server = Server::start(&segment);
+    let mut server = Server::start(&segment);
     let body = opened(1).to_string();
     let right = sign(SIGNING_KEY, "1700000000", body.as_bytes());
     let wrong_key = sign("another key", "1700000000", body.as_bytes());
@@ -128,6 +128,13 @@ async fn a_wrong_or_missing_signature_is_answered_401() {
     let metrics = server.private_text("/metrics").await;
     let counted = r#"postmeter_events_received_total{workspace="acme",answer="refused"} 5"#;
     assert!(metrics.contains(counted), "{metrics}");
+    server.process.terminate();
+    let log = server.process.stderr();
+    assert_eq!(
+        log.matches("are answered 401").count(),
+        1,
+        "once a minute is enough: {log}"
+    );
 }
 
 #[tokio::test]
@@ -240,11 +247,15 @@ async fn a_full_journal_is_answered_503_with_retry_after_and_takes_events_again(
     let home = Home::new(ONE_CONNECTION, segment.url());
     home.configure("max_bytes = 1048576\n[dispatch]\nbackoff_max_s = 1");
     let server = home.start();
+    let large = |n: usize| {
+        let mut event = opened(n);
+        event["data"]["padding"] = json!("x".repeat(20_000));
+        event
+    };
     let mut n = 0;
     let refused = loop {
         n += 1;
-        let mut event = opened(n);
-        event["data"]["padding"] = json!("x".repeat(20_000));
+        let event = large(n);
         let answer = server.signed(&event.to_string()).send().await.unwrap();
         if answer.status() != 200 {
             break answer;
@@ -265,7 +276,7 @@ async fn a_full_journal_is_answered_503_with_retry_after_and_takes_events_again(
     assert!(cleared.unwrap().status().is_success());
     segment.wait(n - 1).await;
     let begun = std::time::Instant::now();
-    while server.send(&opened(n)).await != 200 {
+    while server.send(&large(n)).await != 200 {
         assert!(
             begun.elapsed() < crate::harness::PATIENCE,
             "the journal stays full"

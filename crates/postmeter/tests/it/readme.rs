@@ -1,6 +1,7 @@
 //! The documents, taken at their word: the tour is run and its output compared.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -116,7 +117,7 @@ fn the_tour_prints_what_the_readme_says() {
     let folder = TempDir::new().unwrap();
     let mut script = "set -m\n".to_owned();
     for step in &tour {
-        script.push_str(&format!("{}\necho; echo '{MARK}'\n", step.command));
+        writeln!(script, "{}\necho; echo '{MARK}'", step.command).unwrap();
     }
     let program = Path::new(env!("CARGO_BIN_EXE_postmeter"));
     let path = std::env::var_os("PATH").unwrap();

@@ -166,6 +166,76 @@ fn every_dependency_of_ours_is_explained_in_the_architecture() {
     }
 }
 
+/// The rows of the table of limits that other crates' constants decide.
+#[test]
+fn the_limits_in_the_architecture_are_those_of_the_code() {
+    let architecture =
+        std::fs::read_to_string(root().join("ARCHITECTURE.md")).expect("there is one");
+    let (receive, dispatch) = (receive::Limits::default(), dispatch::Policy::default());
+    let journal = journal::Config::new("anywhere");
+    let mib = 1024 * 1024;
+    let days = |duration: std::time::Duration| duration.as_secs() / 86_400;
+    let limits = [
+        format!(
+            "| {} MiB, `[receive] body_limit_bytes` |",
+            receive.body_bytes / mib
+        ),
+        format!(
+            "| {} s, `[receive] body_timeout_s` |",
+            receive.body_time.as_secs()
+        ),
+        format!(
+            "| {} GiB, {} days, segments of {} MiB |",
+            journal.max_bytes >> 30,
+            days(journal.retention),
+            journal.segment_bytes >> 20
+        ),
+        format!(
+            "| {} records, {} MiB; beyond, 503 |",
+            thousands(journal.queue_records),
+            journal.queue_bytes / mib
+        ),
+        format!(
+            "| {0} to {1} days |",
+            days(journal.duplicate_claims),
+            2 * days(journal.duplicate_claims)
+        ),
+        format!("| {} bytes |", thousands(shape::MAX_CALL_BYTES)),
+        format!(
+            "| {} calls, {} bytes before compression |",
+            thousands(dispatch::Batch::MAX_CALLS),
+            thousands(dispatch::Batch::MAX_BYTES)
+        ),
+        format!(
+            "| {} s doubling to {} s, full jitter |",
+            dispatch.backoff_first.as_secs_f64(),
+            dispatch.backoff_max.as_secs()
+        ),
+        format!(
+            "| {} to {} s |",
+            dispatch.retry_after_min.as_secs(),
+            dispatch.retry_after_max.as_secs()
+        ),
+        format!("| {} min |", dispatch.connection_lifetime.as_secs() / 60),
+        format!(
+            "| 4 KB, {} attempts per connection |",
+            dispatch::RECENT_ATTEMPTS
+        ),
+    ];
+    for limit in limits {
+        assert!(
+            architecture.contains(&limit),
+            "{limit:?} is not in ARCHITECTURE.md"
+        );
+    }
+    assert_eq!(shape::MAX_CALL_BYTES, dispatch::Batch::MAX_CALL_BYTES);
+}
+
+/// A number with a comma before its last three digits.
+fn thousands(number: usize) -> String {
+    format!("{},{:03}", number / 1_000, number % 1_000)
+}
+
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder") {
