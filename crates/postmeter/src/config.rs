@@ -105,6 +105,7 @@ fn read_receive(fields: &mut Fields<'_, '_>) -> (SocketAddr, receive::Limits) {
             usize::try_from(bytes).unwrap_or(usize::MAX)
         }),
         body_time: body_time.map_or(default.body_time, Duration::from_secs),
+        ..default
     };
     (listen(fields, RECEIVE_LISTEN), limits)
 }

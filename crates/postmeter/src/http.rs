@@ -22,8 +22,13 @@ use tracing::{debug, warn};
 /// Connections that one listener holds at a time. Further ones wait in the
 /// system's backlog until one ends.
 const MAX_CONNECTIONS: usize = 8_192;
-/// How long a request's head may take to arrive.
-const HEAD_TIME: Duration = Duration::from_secs(10);
+/// How long a request's head may take to arrive, and a connection stay idle.
+///
+/// Hyper counts both with one clock. A sender whose idle connection is closed
+/// just as it sends takes that for a reset, for which Customer.io holds its feed
+/// for an hour; so this is well above the 90 s after which Go's client, which
+/// Customer.io seems to use, closes idle connections by itself.
+const HEAD_TIME: Duration = Duration::from_mins(5);
 /// How long requests in hand may take once the server stops.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// The pause after the system refuses to accept a connection, as when no file

@@ -41,9 +41,12 @@ pub enum Answer {
     Unavailable(Arc<StoreError>),
 }
 
-/// Why an authentic event could not be stored.
+/// Why an event could not be stored.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// There was no room to read it.
+    #[error("there is no room for the event")]
+    Crowded(#[source] BodyError),
     /// The journal had no room for it.
     #[error("the journal takes no event now")]
     Reserve(#[from] Unavailable),
@@ -102,6 +105,7 @@ impl From<BodyError> for Answer {
         match error {
             BodyError::TooLarge { .. } => Answer::TooLarge(Arc::new(error)),
             BodyError::TooSlow { .. } | BodyError::Broken(_) => Answer::Unread(Arc::new(error)),
+            BodyError::Crowded => Answer::Unavailable(Arc::new(StoreError::Crowded(error))),
         }
     }
 }

@@ -1,10 +1,14 @@
-//! Reads a request body within its limits.
+//! Reads a request body within its limits, and all bodies within theirs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::router::Limits;
 
 /// Why a body could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -24,27 +28,57 @@ pub enum BodyError {
     /// The connection broke, or the chunked encoding is wrong.
     #[error("the body could not be read to its end")]
     Broken(#[source] axum::Error),
+    /// The bodies of other requests take up all the room there is for them.
+    #[error("too many bodies are under way")]
+    Crowded,
 }
 
-/// Reads `body` whole, but never more than `limit_bytes` of it nor longer than
-/// `limit`. A body that announces too much is refused unread.
-pub(crate) async fn read(
-    body: Body,
-    limit_bytes: usize,
-    limit: Duration,
-) -> Result<Bytes, BodyError> {
-    let reading = read_at_most(body, limit_bytes);
+/// The room for the bodies of all requests, from their first byte to the answer.
+/// A stranger's body takes room before its signature can be refused.
+#[derive(Clone, Debug)]
+pub(crate) struct Room(Arc<Semaphore>);
+
+impl Room {
+    pub(crate) fn new(bytes: usize) -> Room {
+        Room(Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))))
+    }
+
+    fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, BodyError> {
+        let bytes = u32::try_from(bytes).map_err(|_| BodyError::Crowded)?;
+        let taken = Arc::clone(&self.0).try_acquire_many_owned(bytes);
+        taken.map_err(|_| BodyError::Crowded)
+    }
+}
+
+/// A body with the room that it takes up.
+#[derive(Debug)]
+pub(crate) struct Roomed {
+    pub(crate) body: Bytes,
+    /// Held until the request is answered.
+    pub(crate) _room: OwnedSemaphorePermit,
+}
+
+/// Reads `body` whole, but never more than the limit of it nor longer than its
+/// time. A body that announces too much is refused unread.
+pub(crate) async fn read(body: Body, limits: Limits, room: &Room) -> Result<Roomed, BodyError> {
+    let limit = limits.body_time;
+    let reading = read_at_most(body, limits.body_bytes, room);
     match tokio::time::timeout(limit, reading).await {
         Ok(read) => read,
         Err(_elapsed) => Err(BodyError::TooSlow { limit }),
     }
 }
 
-async fn read_at_most(mut body: Body, limit_bytes: usize) -> Result<Bytes, BodyError> {
+async fn read_at_most(
+    mut body: Body,
+    limit_bytes: usize,
+    room: &Room,
+) -> Result<Roomed, BodyError> {
     let announced = http_body::Body::size_hint(&body).lower();
     if announced > limit_bytes as u64 {
         return Err(BodyError::TooLarge { limit_bytes });
     }
+    let mut taken = room.take(0)?;
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(BodyError::Broken)?.into_data() else {
@@ -53,10 +87,17 @@ async fn read_at_most(mut body: Body, limit_bytes: usize) -> Result<Bytes, BodyE
         if whole.len() + data.len() > limit_bytes {
             return Err(BodyError::TooLarge { limit_bytes });
         }
+        taken.merge(room.take(data.len())?);
         if whole.is_empty() && data.len() as u64 == announced {
-            return Ok(data); // the common case: one frame, no copy
+            return Ok(Roomed {
+                body: data,
+                _room: taken,
+            }); // one frame, no copy
         }
         whole.extend_from_slice(&data);
     }
-    Ok(whole.freeze())
+    Ok(Roomed {
+        body: whole.freeze(),
+        _room: taken,
+    })
 }

@@ -11,7 +11,7 @@ use journal::{Draft, Journal};
 use tokio::sync::watch;
 
 use crate::answer::{Answer, Receipt, StoreError};
-use crate::body;
+use crate::body::{self, Room};
 use crate::signature::{Unverified, Verified};
 use crate::workspaces::{Workspace, Workspaces};
 
@@ -22,15 +22,19 @@ pub struct Limits {
     pub body_bytes: usize,
     /// The longest that a body may take to arrive.
     pub body_time: Duration,
+    /// The most that the bodies of all requests under way take up, in bytes.
+    pub bodies_bytes: usize,
 }
 
 impl Default for Limits {
-    /// 8 MiB, since Body Content puts whole rendered emails into events; and
-    /// 10 s, well over the 4 s after which Customer.io hangs up by itself.
+    /// 8 MiB, since Body Content puts whole rendered emails into events; 10 s,
+    /// well over the 4 s after which Customer.io hangs up by itself; and 256 MiB
+    /// for all, tens of thousands of usual events.
     fn default() -> Self {
         Limits {
             body_bytes: 8 * 1024 * 1024,
             body_time: Duration::from_secs(10),
+            bodies_bytes: 256 * 1024 * 1024,
         }
     }
 }
@@ -48,13 +52,14 @@ pub struct Intake {
 
 /// The public routes. Each response carries a [`Receipt`].
 pub fn router(intake: Intake) -> Router {
+    let room = Room::new(intake.limits.bodies_bytes);
     Router::new()
         .route("/webhooks/{workspace}", post(receive))
-        .with_state(intake)
+        .with_state((intake, room))
 }
 
 async fn receive(
-    State(intake): State<Intake>,
+    State((intake, room)): State<(Intake, Room)>,
     Path(name): Path<String>,
     request: Request,
 ) -> Receipt {
@@ -65,7 +70,7 @@ async fn receive(
             answer: Answer::UnknownWorkspace,
         };
     };
-    let answer = match take(&intake, &workspace, request).await {
+    let answer = match take(&intake, &room, &workspace, request).await {
         Ok(answer) | Err(answer) => answer,
     };
     Receipt {
@@ -74,15 +79,16 @@ async fn receive(
     }
 }
 
-async fn take(intake: &Intake, workspace: &Workspace, request: Request) -> Result<Answer, Answer> {
+async fn take(
+    intake: &Intake,
+    room: &Room,
+    workspace: &Workspace,
+    request: Request,
+) -> Result<Answer, Answer> {
     let (head, body) = request.into_parts();
-    let Limits {
-        body_bytes,
-        body_time,
-    } = intake.limits;
-    let body = body::read(body, body_bytes, body_time).await?;
+    let roomed = body::read(body, intake.limits, room).await?;
     let received_at = Timestamp::now();
-    let unverified = Unverified::new(&head.headers, body);
+    let unverified = Unverified::new(&head.headers, roomed.body.clone());
     let verified = unverified
         .verify(workspace, received_at)
         .map_err(Answer::Refused)?;

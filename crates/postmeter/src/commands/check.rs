@@ -1,5 +1,6 @@
 //! `postmeter check`: everything that can be known wrong before a start.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use ::connections::Connections;
@@ -12,37 +13,28 @@ use crate::config::Config;
 use crate::secrets::environment;
 
 pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let mut wrong = false;
-    match Config::load(args.config.as_deref()) {
-        Ok(config) => {
-            if let Err(error) = check_folder(&config) {
-                talk(format!("error: {error:#}"));
-                wrong = true;
-            }
-            print(format_args!(
-                "config: fine; the journal is in {}",
-                config.journal.dir.display()
-            ))?;
-        }
-        Err(error) => {
-            talk(format!("error: {error:#}"));
-            wrong = true;
-        }
-    }
-    if let Some(path) = &args.connections {
-        match check_connections(path) {
+    let mut results = vec![check_config(args.config.as_deref())];
+    results.extend(args.connections.as_deref().map(check_connections));
+    let mut code = ExitCode::SUCCESS;
+    for result in results {
+        match result {
             Ok(summary) => print(summary)?,
             Err(error) => {
-                talk(format!("error: {error:#}"));
-                wrong = true;
+                talk(format_args!("error: {error:#}"));
+                code = ExitCode::from(EXIT_MISTAKE);
             }
         }
     }
-    Ok(if wrong {
-        ExitCode::from(EXIT_MISTAKE)
-    } else {
-        ExitCode::SUCCESS
-    })
+    Ok(code)
+}
+
+fn check_config(path: Option<&Path>) -> anyhow::Result<String> {
+    let config = Config::load(path)?;
+    check_folder(&config)?;
+    Ok(format!(
+        "config: fine; the journal is in {}",
+        config.journal.dir.display()
+    ))
 }
 
 /// Whether the journal's folder is there or can be made, and takes files.
@@ -60,7 +52,7 @@ fn check_folder(config: &Config) -> anyhow::Result<()> {
     written.with_context(|| format!("the journal's folder {} takes no files", dir.display()))
 }
 
-fn check_connections(path: &std::path::Path) -> anyhow::Result<String> {
+fn check_connections(path: &Path) -> anyhow::Result<String> {
     let written = read_connections(path)?;
     let connections = written.settle_ids(&Connections::default())?;
     let unlocked = connections

@@ -4,7 +4,9 @@
 
 mod signatures;
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
@@ -48,6 +50,7 @@ impl Stage {
         let limits = Limits {
             body_bytes: 1_000,
             body_time: Duration::from_millis(50),
+            bodies_bytes: 4_000,
         };
         let intake = Intake {
             journal: journal.clone(),
@@ -231,7 +234,7 @@ async fn a_body_over_the_limit_is_413_whether_announced_or_not() {
 #[tokio::test]
 async fn a_body_that_never_ends_is_408_when_its_time_is_up() {
     let stage = Stage::set(Signature::Off).await;
-    let never = Body::new(Never);
+    let never = Body::new(Endless(None));
     assert_eq!(
         stage.ask(post(&[], never)).await.status(),
         StatusCode::REQUEST_TIMEOUT
@@ -250,6 +253,33 @@ async fn a_closed_journal_is_503_with_retry_after() {
 }
 
 #[tokio::test]
+async fn bodies_that_take_up_all_the_room_make_others_wait_outside() {
+    let stage = Stage::set(Signature::Off).await;
+    // Each holds its room until its time is up, since its end never comes.
+    let mut holders = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let (router, body) = (stage.router.clone(), Body::new(Endless(Some(1_000))));
+        holders.spawn(async move { router.oneshot(post(&[], body)).await.unwrap().status() });
+    }
+    let mut refused = StatusCode::OK;
+    while refused != StatusCode::SERVICE_UNAVAILABLE && !holders.is_empty() {
+        tokio::task::yield_now().await;
+        refused = stage.ask(post(&[], "one more")).await.status();
+        while holders.try_join_next().is_some() {}
+    }
+    assert_eq!(refused, StatusCode::SERVICE_UNAVAILABLE);
+    while let Some(status) = holders.join_next().await {
+        assert_eq!(status.unwrap(), StatusCode::REQUEST_TIMEOUT);
+    }
+    let later = stage.ask(post(&[], "one more")).await;
+    assert_eq!(
+        later.status(),
+        StatusCode::OK,
+        "the room was not given back"
+    );
+}
+
+#[tokio::test]
 async fn an_unknown_workspace_is_404() {
     let stage = Stage::set(Signature::Off).await;
     let request = Request::post("/webhooks/other")
@@ -263,17 +293,20 @@ async fn an_unknown_workspace_is_404() {
     );
 }
 
-/// A body of which nothing ever comes.
-struct Never;
+/// A body of which this many bytes come, if any, and never an end.
+struct Endless(Option<usize>);
 
-impl http_body::Body for Never {
+impl http_body::Body for Endless {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 
     fn poll_frame(
-        self: std::pin::Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
-        std::task::Poll::Pending
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        match self.0.take() {
+            Some(bytes) => Poll::Ready(Some(Ok(http_body::Frame::data(vec![0; bytes].into())))),
+            None => Poll::Pending,
+        }
     }
 }
