@@ -27,6 +27,9 @@ pub struct Config {
     /// How long at least a connection's first-only claim is kept; at most twice
     /// as long. No less than a day.
     pub first_claims: Duration,
+    /// How many records' index may be in memory only. A crash makes the indexer
+    /// go through so many once more; at least one.
+    pub index_records_in_memory: usize,
     /// The most permits held or appends waiting at a time; beyond it the journal
     /// is busy.
     pub queue_records: usize,
@@ -48,6 +51,7 @@ impl Config {
             retention: 30 * DAY,
             duplicate_claims: Self::MIN_DUPLICATE_CLAIMS,
             first_claims: 30 * DAY,
+            index_records_in_memory: 64 * 1024,
             queue_records: 16 * 1024,
             queue_bytes: 64 * 1024 * 1024,
         }
@@ -58,6 +62,7 @@ impl Config {
         Config {
             max_bytes: 16 * MIB,
             segment_bytes: 64 * 1024,
+            index_records_in_memory: 16,
             queue_records: 1024,
             queue_bytes: 4 * 1024 * 1024,
             ..Config::new(dir)
@@ -77,6 +82,9 @@ impl Config {
         }
         if self.queue_records == 0 {
             return Err("queue_records must be at least one");
+        }
+        if self.index_records_in_memory == 0 {
+            return Err("index_records_in_memory must be at least one");
         }
         Ok(())
     }

@@ -148,12 +148,7 @@ impl Journal {
     /// Gives no more permits, commits what was appended, and brings the state
     /// onto stable storage. The folder is free once every clone is dropped.
     pub async fn close(&self) -> Result<(), StateError> {
-        self.on_state(|engine| {
-            engine.log.close();
-            engine.kept.sync()?;
-            engine.derived.sync()
-        })
-        .await
+        self.on_state(Embedded::close).await
     }
 
     /// Does what blocks on a thread that may.

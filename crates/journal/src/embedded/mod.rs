@@ -20,6 +20,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
 
+use tracing::error;
+
 pub use folder::OpenError;
 pub use state::Fault;
 
@@ -43,7 +45,23 @@ pub(crate) struct Embedded {
     _folder: Folder,
 }
 
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            error!("cannot bring the journal's state onto the disk: {error:?}");
+        }
+    }
+}
+
 impl Embedded {
+    /// Commits what was appended, and writes out what is in memory only.
+    pub(crate) fn close(&self) -> Result<(), Fault> {
+        self.log.close();
+        self.derived.flush(&self.log)?;
+        self.derived.sync()?;
+        self.kept.sync()
+    }
+
     /// Opens the journal that `config` describes, with its log in its own folder.
     pub(crate) fn open(config: Config) -> Result<Embedded, OpenError> {
         Self::open_with(config, |log_dir| Ok(Arc::new(Disk::open(log_dir)?)))
@@ -96,6 +114,7 @@ fn open_state(dir: &Path, config: &Config) -> Result<(Kept, Derived), Fault> {
     let limits = DerivedLimits {
         duplicate_claims: config.duplicate_claims,
         log_bytes: config.max_bytes,
+        young_records: config.index_records_in_memory,
     };
     thread::scope(|scope| {
         let derived = scope.spawn(|| Derived::open(&derived_dir, limits));

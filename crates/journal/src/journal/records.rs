@@ -105,22 +105,7 @@ impl Journal {
             .iter()
             .filter(|(partition, _)| known(*partition).is_ok());
         let wanted = wanted.map(|(_, seq)| *seq).min();
-        let trim = self.blocking(move |engine| {
-            let unindexed = engine.derived.watermark().next();
-            let expiry = Expiry {
-                now,
-                retention: engine.config.retention,
-                keep_from: wanted.map_or(unindexed, |seq| seq.min(unindexed)),
-            };
-            let trimmed = engine.log.trim(&expiry).map_err(StateError::Trim)?;
-            let first = engine.log.first();
-            engine
-                .derived
-                .trim(first, now)
-                .map_err(StateError::Storage)?;
-            engine.kept.trim(now).map_err(StateError::Storage)?;
-            Ok(trimmed)
-        });
+        let trim = self.blocking(move |engine| trim(engine, now, wanted));
         trim.await.ok_or(StateError::Stopping)?
     }
 }
@@ -166,4 +151,34 @@ fn span(entry: &Entry) -> (Seq, Seq) {
         Entry::Record(record) => (record.place.seq, record.place.seq),
         Entry::Damaged { first, last } => (*first, *last),
     }
+}
+
+/// Trims all but what is wanted from some place on.
+fn trim(engine: &Embedded, now: Timestamp, wanted: Option<Seq>) -> Result<Trimmed, StateError> {
+    let Embedded {
+        log,
+        derived,
+        kept,
+        config,
+        ..
+    } = engine;
+    let upto = |last: Seq| Expiry {
+        now,
+        retention: config.retention,
+        keep_from: wanted.map_or(last.next(), |wanted| wanted.min(last.next())),
+    };
+    // The index of what goes must not be in memory only: a crash could not bring
+    // it back any more.
+    let all = upto(derived.watermark());
+    if log.has_expired(&all).map_err(StateError::Trim)? {
+        derived.flush(log).map_err(StateError::Storage)?;
+    }
+    let trimmed = log
+        .trim(&upto(derived.written()))
+        .map_err(StateError::Trim)?;
+    derived
+        .trim(log.first(), now)
+        .map_err(StateError::Storage)?;
+    kept.trim(now).map_err(StateError::Storage)?;
+    Ok(trimmed)
 }

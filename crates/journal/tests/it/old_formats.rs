@@ -2,10 +2,8 @@
 //! it and finds everything.
 //!
 //! `fixtures/v1` is the folder of a journal that [`fill`] has filled, after it
-//! was opened and closed once more. Git keeps no empty folders, so those hold a
-//! file `.keep`, which is no part of the journal.
+//! was opened and closed once more. See [`copy_folder`] for its files `.keep`.
 
-use std::fs;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -75,20 +73,6 @@ async fn told(journal: &Journal) -> Vec<String> {
     ]
 }
 
-/// Copies a fixture, so that opening it leaves it as it is.
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for found in fs::read_dir(from).unwrap() {
-        let found = found.unwrap();
-        let target = to.join(found.file_name());
-        if found.file_type().unwrap().is_dir() {
-            copy(&found.path(), &target);
-        } else if found.file_name() != ".keep" {
-            fs::copy(found.path(), target).unwrap();
-        }
-    }
-}
-
 #[tokio::test]
 async fn a_journal_of_format_1_opens_with_everything_in_it() {
     let today = Engine::new();
@@ -98,7 +82,7 @@ async fn a_journal_of_format_1_opens_with_everything_in_it() {
 
     let dir = TempDir::new().unwrap();
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures/v1");
-    copy(&fixture, dir.path());
+    copy_folder(&fixture, dir.path());
     let old = Journal::open(Config::for_tests(dir.path())).await.unwrap();
 
     assert_eq!(told(&old).await, expected);

@@ -1,6 +1,9 @@
 //! What the tests have in common: a journal in a folder of its own, and short
 //! words for what they do to it.
 
+use std::fs;
+use std::path::Path;
+
 use bytes::Bytes;
 use jiff::{Timestamp, ToSpan as _};
 use journal::{
@@ -34,7 +37,7 @@ impl Engine {
         self.config.clone()
     }
 
-    pub(crate) fn path(&self) -> &std::path::Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.config.dir
     }
 
@@ -179,4 +182,19 @@ pub(crate) async fn reasons(journal: &Journal) -> Vec<String> {
         .into_iter()
         .map(|found| found.letter.reason)
         .collect()
+}
+
+/// Copies a journal's folder. Git keeps no empty folders, so fixtures have files
+/// `.keep` in them, which are no part of the journal.
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for found in fs::read_dir(from).unwrap() {
+        let found = found.unwrap();
+        let target = to.join(found.file_name());
+        if found.file_type().unwrap().is_dir() {
+            copy_folder(&found.path(), &target);
+        } else if found.file_name() != ".keep" {
+            fs::copy(found.path(), target).unwrap();
+        }
+    }
 }

@@ -49,18 +49,13 @@ impl Log {
         let mut trimmed = Trimmed::default();
         let segments = self.shared.segments.all();
         let mut rest = segments.as_slice();
-        while let Some((holding, above)) = rest.split_first() {
-            let Some(next) = above.first() else { break };
-            if next.segment.first > expiry.keep_from {
+        while let Some((oldest, above)) = rest.split_first() {
+            if !self.may_go(above, expiry)? {
                 break;
             }
-            let crowded = self.shared.room.disk_bytes() > self.trim_above_bytes();
-            if !crowded && !self.is_expired(above, expiry)? {
-                break;
-            }
-            rest = above;
             trimmed.segments += 1;
-            trimmed.bytes += self.unlink(holding)?;
+            trimmed.bytes += self.unlink(oldest)?;
+            rest = above;
         }
         if trimmed.segments > 0 {
             let first = self.first();
@@ -71,6 +66,23 @@ impl Log {
             );
         }
         Ok(trimmed)
+    }
+
+    /// Whether trimming would unlink anything.
+    pub(crate) fn has_expired(&self, expiry: &Expiry) -> io::Result<bool> {
+        let segments = self.shared.segments.all();
+        let above = segments.split_first().map(|(_, above)| above);
+        above.map_or(Ok(false), |above| self.may_go(above, expiry))
+    }
+
+    /// Whether the oldest segment may go, given all that are above it.
+    fn may_go(&self, above: &[Holding], expiry: &Expiry) -> io::Result<bool> {
+        let next = above.first().map(|next| next.segment.first);
+        if next.is_none_or(|next| next > expiry.keep_from) {
+            return Ok(false);
+        }
+        let crowded = self.shared.room.disk_bytes() > self.trim_above_bytes();
+        Ok(crowded || self.is_expired(above, expiry)?)
     }
 
     /// Above this many bytes on disk the oldest segments go.

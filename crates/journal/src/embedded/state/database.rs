@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use fjall::{KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 use tracing::{error, warn};
 
-use super::torn;
+use super::{rows, torn};
 use crate::embedded::log::sync_folder;
 
 /// The most bytes of the write-ahead journal. fjall allows no less.
@@ -31,6 +31,10 @@ pub enum Fault {
     File(#[from] std::io::Error),
 }
 
+/// How many sequence numbers are passed over when a database is opened: more than
+/// making or dropping one keyspace uses.
+const SKIPPED_NUMBERS: u64 = 64;
+
 /// What a database may take of the machine.
 #[derive(Clone, Copy)]
 pub(super) struct Allowance {
@@ -39,18 +43,10 @@ pub(super) struct Allowance {
     pub(super) open_files: usize,
 }
 
-/// Whether a batch must survive a power cut.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Durability {
-    /// It is on stable storage when the commit returns.
-    Synced,
-    /// A power cut may take it away, together with all that came after it.
-    Buffered,
-}
-
 /// A database that is open.
 pub(super) struct Database {
     inner: fjall::Database,
+    rows: fjall::Keyspace,
     /// The first write that failed, in words.
     failed: OnceLock<String>,
 }
@@ -70,23 +66,31 @@ impl Database {
             }
             opened => opened?,
         };
-        Ok(Database {
+        let database = Database {
+            rows: make_keyspace(&inner, "rows")?,
             inner,
             failed: OnceLock::new(),
-        })
+        };
+        for _ in 0..SKIPPED_NUMBERS {
+            database.rows.insert([rows::TICK], [])?;
+        }
+        database.sync()?;
+        Ok(database)
+    }
+
+    /// The keyspace that every database has, for its single rows.
+    pub(super) fn rows(&self) -> fjall::Keyspace {
+        self.rows.clone()
     }
 
     /// The keyspace of that name, made when it is missing.
     pub(super) fn keyspace(&self, name: &str) -> Result<fjall::Keyspace, Fault> {
-        let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
-        let is_new = !self.inner.keyspace_exists(name);
-        let keyspace = self.inner.keyspace(name, options)?;
-        // fjall syncs the keyspace's folder, and not the entry that leads to it;
-        // what is written to a keyspace that cannot be found is ignored on open.
-        if let Some(parent) = keyspace.path().parent().filter(|_| is_new) {
-            sync_folder(parent)?;
+        if self.inner.keyspace_exists(name) {
+            return make_keyspace(&self.inner, name);
         }
-        Ok(keyspace)
+        let made = make_keyspace(&self.inner, name)?;
+        self.tick()?;
+        Ok(made)
     }
 
     /// The names of all keyspaces that begin with `prefix`, without it.
@@ -98,7 +102,22 @@ impl Database {
 
     /// Drops a keyspace whole, whatever it holds.
     pub(super) fn drop_keyspace(&self, keyspace: fjall::Keyspace) -> Result<(), Fault> {
-        Ok(self.inner.delete_keyspace(keyspace)?)
+        self.inner.delete_keyspace(keyspace)?;
+        self.tick()
+    }
+
+    /// Takes note of the sequence number that fjall has come to.
+    ///
+    /// fjall numbers its changes and finds the last number again from what its
+    /// keyspaces hold, but not from its list of keyspaces. Opened right after a
+    /// keyspace was dropped, it would give out the number of that once more, and
+    /// a keyspace made under it would be taken for the dropped one. So each
+    /// change of the list is followed by a change of a row; and where a crash
+    /// came between the two, opening skips what may have been used.
+    fn tick(&self) -> Result<(), Fault> {
+        let mut batch = self.batch();
+        batch.insert(&self.rows, [rows::TICK], []);
+        self.commit(batch)
     }
 
     /// Changes that will be made together or not at all.
@@ -106,17 +125,9 @@ impl Database {
         self.inner.batch()
     }
 
-    /// Makes the changes of `batch`.
-    pub(super) fn commit(
-        &self,
-        batch: OwnedWriteBatch,
-        durability: Durability,
-    ) -> Result<(), Fault> {
-        let mode = match durability {
-            Durability::Synced => PersistMode::SyncData,
-            Durability::Buffered => PersistMode::Buffer,
-        };
-        self.note(batch.durability(Some(mode)).commit())
+    /// Makes the changes of `batch`; they are on stable storage when it returns.
+    pub(super) fn commit(&self, batch: OwnedWriteBatch) -> Result<(), Fault> {
+        self.note(batch.durability(Some(PersistMode::SyncData)).commit())
     }
 
     /// Brings everything committed so far onto stable storage.
@@ -139,6 +150,35 @@ impl Database {
     }
 }
 
+/// Writes rows, sorted by key, past the write-ahead journal straight into a file
+/// of the keyspace; they are on stable storage when it returns.
+pub(super) fn write_sorted(
+    keyspace: &fjall::Keyspace,
+    rows: impl Iterator<Item = (Vec<u8>, Vec<u8>)>,
+) -> Result<(), Fault> {
+    let mut rows = rows.peekable();
+    if rows.peek().is_none() {
+        return Ok(()); // fjall would leave an empty file behind
+    }
+    let mut ingestion = keyspace.start_ingestion()?;
+    for (key, value) in rows {
+        ingestion.write(key, value)?;
+    }
+    Ok(ingestion.finish()?)
+}
+
+fn make_keyspace(database: &fjall::Database, name: &str) -> Result<fjall::Keyspace, Fault> {
+    let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
+    let is_new = !database.keyspace_exists(name);
+    let keyspace = database.keyspace(name, options)?;
+    // fjall syncs the keyspace's folder, and not the entry that leads to it; what
+    // is written to a keyspace that cannot be found is ignored on open.
+    if let Some(parent) = keyspace.path().parent().filter(|_| is_new) {
+        sync_folder(parent)?;
+    }
+    Ok(keyspace)
+}
+
 fn try_open(dir: &Path, allowance: Allowance) -> fjall::Result<fjall::Database> {
     fjall::Database::builder(dir)
         .cache_size(allowance.cache_bytes)
@@ -146,4 +186,46 @@ fn try_open(dir: &Path, allowance: Allowance) -> fjall::Result<fjall::Database> 
         .max_cached_files(Some(allowance.open_files))
         .max_journaling_size(JOURNAL_BYTES)
         .open()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: Allowance = Allowance {
+        cache_bytes: 1024 * 1024,
+        threads: 1,
+        open_files: 16,
+    };
+
+    #[test]
+    fn a_keyspace_is_there_although_others_were_dropped_before_it_was_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = ["claims-a", "claims-b"];
+        let database = Database::open(dir.path(), SMALL).unwrap();
+        for name in names {
+            let claims = database.keyspace(name).unwrap();
+            let row = (b"key".to_vec(), vec![1]);
+            write_sorted(&claims, [row].into_iter()).unwrap();
+        }
+        for name in names {
+            let claims = database.keyspace(name).unwrap();
+            database.drop_keyspace(claims).unwrap();
+        }
+        drop(database);
+        let database = Database::open(dir.path(), SMALL).unwrap();
+        assert!(database.names_after("claims-").is_empty());
+        for name in names {
+            let claims = database.keyspace(name).unwrap();
+            let row = (b"key".to_vec(), vec![2]);
+            write_sorted(&claims, [row].into_iter()).unwrap();
+        }
+        drop(database);
+        let database = Database::open(dir.path(), SMALL).unwrap();
+        for name in names {
+            let claims = database.keyspace(name).unwrap();
+            let held = claims.get("key").unwrap().map(|value| value.to_vec());
+            assert_eq!(held, Some(vec![2]), "in {name}");
+        }
+    }
 }

@@ -1,34 +1,35 @@
 //! What the indexer derives from the log: who bore an event first, what records
 //! are found by, and how far it has come.
 //!
-//! Nothing in here is precious. It is not synced, it may lag behind the log
-//! after a power cut, and all of it can be thrown away: reading the log again
-//! brings it back.
+//! Nothing in here is precious: reading the log again brings all of it back. So
+//! what is new stays in memory until there is enough of it to be written out in
+//! one piece, sorted, with no write-ahead journal; a crash takes the indexer back
+//! to where the last piece ends. The log keeps what it needs for that.
 
 use std::collections::HashMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::ops::RangeInclusive;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
-use fjall::{Keyspace, OwnedWriteBatch};
+use fjall::Keyspace;
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tracing::warn;
 
-use super::database::{Allowance, Database, Durability, Fault};
+use super::database::{Allowance, Database, Fault};
 use super::generations::{Generations, Now};
 use super::kept::Kept;
 use super::rows::{self, derived};
 use super::tables::Tables;
-use crate::embedded::lock;
+use super::young::Young;
 use crate::embedded::log::Log;
-use crate::index::{ClaimKey, IndexEntry, Term};
+use crate::embedded::{lock, read, write};
+use crate::index::{IndexEntry, Term};
 use crate::place::{Partition, Place, Seq};
 use crate::record::Verdict;
-use crate::settle::NewDeadLetter;
 
 const ALLOWANCE: Allowance = Allowance {
     cache_bytes: 48 * 1024 * 1024,
@@ -57,7 +58,8 @@ pub(crate) struct Derived {
     rows: Keyspace,
     claims: Generations,
     tables: Tables,
-    table_bytes: u64,
+    young: RwLock<Young>,
+    limits: DerivedLimits,
     watermark: watch::Sender<Option<Seq>>,
     /// One change at a time: each looks before it writes.
     writer: Mutex<()>,
@@ -69,6 +71,8 @@ pub(crate) struct DerivedLimits {
     pub(crate) duplicate_claims: Duration,
     /// What the log may take.
     pub(crate) log_bytes: u64,
+    /// How many records' index is in memory only, at most.
+    pub(crate) young_records: usize,
 }
 
 impl Derived {
@@ -90,20 +94,22 @@ impl Derived {
 
     fn try_open(dir: &Path, limits: DerivedLimits) -> Result<Derived, Fault> {
         let database = Arc::new(Database::open(dir, ALLOWANCE)?);
-        let rows = database.keyspace("rows")?;
+        let rows = database.rows();
         let key = rows::of_partition(derived::WATERMARK, Partition::ZERO);
         let watermark = match rows.get(key)? {
             None => None,
             Some(value) => Some(rows::parse_number(&value).ok_or(Fault::Row("watermark"))?),
         };
+        let watermark = watermark.map(Seq::new);
         let life = limits.duplicate_claims;
         Ok(Derived {
             claims: Generations::open(Arc::clone(&database), "claims-", life)?,
             tables: Tables::open(Arc::clone(&database), rows.clone())?,
+            young: RwLock::new(Young::after(watermark.unwrap_or(Seq::ZERO))),
             database,
             rows,
-            table_bytes: limits.log_bytes / TABLES_PER_JOURNAL,
-            watermark: watch::Sender::new(watermark.map(Seq::new)),
+            limits,
+            watermark: watch::Sender::new(watermark),
             writer: Mutex::new(()),
         })
     }
@@ -118,10 +124,15 @@ impl Derived {
         self.watermark.subscribe()
     }
 
+    /// The last record whose index would survive a crash.
+    pub(crate) fn written(&self) -> Seq {
+        read(&self.young).written
+    }
+
     /// Indexes records that follow the watermark, and moves it.
     ///
-    /// Burials are made durable first: a power cut in between makes the indexer
-    /// come by again, and burials that were made are not made twice.
+    /// Burials are made durable at once, and those that were made are not made
+    /// again when a crash takes the watermark back.
     pub(crate) fn index(
         &self,
         log: &Log,
@@ -133,19 +144,21 @@ impl Derived {
         if through == self.watermark() {
             return Ok(Vec::new());
         }
-        let mut step = self.begin_step(log, &entries)?;
+        if read(&self.young).is_full(self.limits.young_records) {
+            self.write_out(log)?;
+        }
+        let mut later = Young::after(self.watermark());
+        let mut burials = Vec::new();
         let mut verdicts = Vec::with_capacity(entries.len());
-        for entry in entries {
-            verdicts.push(self.index_one(&mut step, entry)?);
+        for mut entry in entries {
+            let verdict = self.index_one(&mut later, &entry)?;
+            if verdict == Verdict::First {
+                burials.extend(entry.burial.take());
+            }
+            verdicts.push(verdict);
         }
-        kept.bury(step.burials)?;
-        let key = rows::of_partition(derived::WATERMARK, Partition::ZERO);
-        step.batch
-            .insert(&self.rows, key, through.get().to_be_bytes());
-        self.database.commit(step.batch, Durability::Buffered)?;
-        if let Some(new) = step.new_table {
-            self.tables.adopt(new);
-        }
+        kept.bury(burials)?;
+        write(&self.young).absorb(later);
         self.watermark.send_replace(Some(through));
         Ok(verdicts)
     }
@@ -170,59 +183,64 @@ impl Derived {
         }
     }
 
-    /// Finds the table for these entries, and begins one when the newest spans
-    /// enough of the log.
-    fn begin_step(&self, log: &Log, entries: &[IndexEntry]) -> Result<Step, Fault> {
-        let mut batch = self.database.batch();
-        let mut new_table = None;
-        let newest = self.tables.newest_first();
-        let full = newest.is_none_or(|first| log.bytes_from(first) > self.table_bytes);
-        if let Some(first) = entries.first().filter(|_| full) {
-            // Tables begin where the one before was begun or later.
-            if newest.is_none_or(|newest| newest < first.seq) {
-                new_table = Some(self.tables.begin(first.seq, &mut batch)?);
-            }
-        }
-        let table = match &new_table {
-            Some(new) => Some(new.keyspace()),
-            None => self.tables.newest(),
-        };
-        Ok(Step {
-            batch,
-            new_table,
-            table,
-            claimed: HashMap::new(),
-            burials: Vec::new(),
-        })
-    }
-
-    fn index_one(&self, step: &mut Step, entry: IndexEntry) -> Result<Verdict, Fault> {
+    fn index_one(&self, later: &mut Young, entry: &IndexEntry) -> Result<Verdict, Fault> {
         let place = Place::new(Partition::ZERO, entry.seq);
-        let table = step.table.clone().ok_or(Fault::Row("index generation"))?;
-        let (start, claims) = self.claims.of(entry.received_at)?;
+        later.add(entry.seq, &entry.terms);
         let now = Now::At(entry.received_at);
-        let claimed = step.claimed.get(&entry.key);
-        let holder = match claimed {
-            Some((start, held)) if self.claims.sees(*start, now) => Some(*held),
+        let in_memory = later
+            .holder(&entry.key)
+            .or_else(|| read(&self.young).holder(&entry.key));
+        let holder = match in_memory {
+            Some((generation, holder)) if self.claims.sees(generation, now) => Some(holder),
             _ => self.claims.holder(entry.key.as_bytes(), now)?,
         };
-        // A claim of this very record is left from before the index was rebuilt.
-        let earlier = holder.filter(|holder| *holder < place);
-        let verdict = if let Some(holder) = earlier {
-            let key = rows::of_seq(derived::DUPLICATE, entry.seq);
-            step.batch.insert(&table, key, rows::place(holder));
-            Verdict::DuplicateOf(holder)
-        } else {
-            let key = entry.key.as_bytes().as_slice();
-            step.batch.insert(&claims, key, rows::place(place));
-            step.claimed.insert(entry.key, (start, place));
-            step.burials.extend(entry.burial);
-            Verdict::First
-        };
-        for term in &entry.terms {
-            step.batch.insert(&table, rows::term(term, place), []);
+        // A claim of this very record is left from before a crash or a rebuild.
+        if let Some(holder) = holder.filter(|holder| *holder < place) {
+            later.add_duplicate(entry.seq, holder);
+            return Ok(Verdict::DuplicateOf(holder));
         }
-        Ok(verdict)
+        let generation = self.claims.of(entry.received_at);
+        later.claim(entry.key, generation, place);
+        Ok(Verdict::First)
+    }
+
+    /// Writes out what is in memory only, so that a crash does not take the
+    /// indexer back behind it.
+    pub(crate) fn flush(&self, log: &Log) -> Result<(), Fault> {
+        let _alone = lock(&self.writer);
+        self.write_out(log)
+    }
+
+    /// The watermark goes last: what a crash leaves above it is written again.
+    fn write_out(&self, log: &Log) -> Result<(), Fault> {
+        let watermark = self.watermark();
+        let young = read(&self.young);
+        if young.written >= watermark {
+            return Ok(());
+        }
+        if let Some(first) = young.first() {
+            self.begin_table(log, first)?;
+            self.tables.write(young.table_rows())?;
+        }
+        for (generation, claims) in young.claim_rows() {
+            self.claims.write(generation, claims.into_iter())?;
+        }
+        drop(young);
+        let mut batch = self.database.batch();
+        let key = rows::of_partition(derived::WATERMARK, Partition::ZERO);
+        batch.insert(&self.rows, key, watermark.get().to_be_bytes());
+        self.database.commit(batch)?;
+        *write(&self.young) = Young::after(watermark);
+        Ok(())
+    }
+
+    /// Begins a table with `first` when the newest spans enough of the log.
+    fn begin_table(&self, log: &Log, first: Seq) -> Result<(), Fault> {
+        let table_bytes = self.limits.log_bytes / TABLES_PER_JOURNAL;
+        match self.tables.newest_first() {
+            Some(newest) if newest >= first || log.bytes_from(newest) <= table_bytes => Ok(()),
+            _ => self.tables.begin(first),
+        }
     }
 
     /// Which of these records are duplicates, and of what.
@@ -230,7 +248,12 @@ impl Derived {
         &self,
         range: RangeInclusive<Seq>,
     ) -> Result<HashMap<Seq, Place>, Fault> {
-        Ok(self.tables.duplicates(range)?.into_iter().collect())
+        let mut duplicates: HashMap<Seq, Place> = {
+            let young = read(&self.young);
+            young.duplicates(range.clone()).collect()
+        };
+        duplicates.extend(self.tables.duplicates(range)?);
+        Ok(duplicates)
     }
 
     /// Up to `limit` records that bear `term`, newest first, none below `least`.
@@ -240,7 +263,15 @@ impl Derived {
         least: Seq,
         limit: usize,
     ) -> Result<Vec<Place>, Fault> {
-        self.tables.look_up(term, least, limit)
+        let (mut found, written): (Vec<Place>, Seq) = {
+            let young = read(&self.young);
+            let found = young.look_up(term).filter(|place| place.seq >= least);
+            (found.take(limit).collect(), young.written)
+        };
+        let rest = limit - found.len();
+        // A crash while writing out leaves rows above, which come again.
+        found.extend(self.tables.look_up(term, &(least..=written), rest)?);
+        Ok(found)
     }
 
     /// Throws everything away. The watermark goes first and for certain, so that
@@ -250,8 +281,9 @@ impl Derived {
         let mut batch = self.database.batch();
         let key = rows::of_partition(derived::WATERMARK, Partition::ZERO);
         batch.remove(&self.rows, key);
-        self.database.commit(batch, Durability::Synced)?;
+        self.database.commit(batch)?;
         self.watermark.send_replace(None);
+        *write(&self.young) = Young::after(Seq::ZERO);
         self.tables.drop_all()?;
         self.claims.drop_all()
     }
@@ -272,14 +304,4 @@ impl Derived {
     pub(crate) fn failed(&self) -> Option<&str> {
         self.database.failed()
     }
-}
-
-/// What one call of the indexer will change.
-struct Step {
-    batch: OwnedWriteBatch,
-    new_table: Option<super::tables::NewTable>,
-    table: Option<Keyspace>,
-    /// Claims of this step, not in the database yet, with their generation.
-    claimed: HashMap<ClaimKey, (i64, Place)>,
-    burials: Vec<NewDeadLetter>,
 }

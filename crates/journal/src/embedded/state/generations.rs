@@ -8,9 +8,10 @@ use std::time::Duration;
 use fjall::Keyspace;
 use jiff::Timestamp;
 
-use super::database::{Database, Fault};
+use super::database::{Database, Fault, write_sorted};
 use super::rows;
 use crate::embedded::{read, write};
+use crate::index::ClaimKey;
 use crate::place::Place;
 
 /// Generations of claims. A claim is kept at least `life` and at most twice as
@@ -58,15 +59,32 @@ impl Generations {
         Ok(None)
     }
 
-    /// Where claims of this time belong, made when it is missing.
-    pub(super) fn of(&self, time: Timestamp) -> Result<(i64, Keyspace), Fault> {
-        let start = self.start_of(time);
-        if let Some(claims) = read(&self.by_start).get(&start) {
-            return Ok((start, claims.clone()));
+    /// The generation that claims of this time belong to.
+    pub(super) fn of(&self, time: Timestamp) -> i64 {
+        let second = time.as_second();
+        second - second.rem_euclid(self.life_seconds)
+    }
+
+    /// Where a generation keeps its claims, made when it is missing.
+    pub(super) fn keyspace(&self, generation: i64) -> Result<Keyspace, Fault> {
+        if let Some(claims) = read(&self.by_start).get(&generation) {
+            return Ok(claims.clone());
         }
-        let claims = self.database.keyspace(&format!("{}{start}", self.prefix))?;
-        write(&self.by_start).insert(start, claims.clone());
-        Ok((start, claims))
+        let name = format!("{}{generation}", self.prefix);
+        let claims = self.database.keyspace(&name)?;
+        write(&self.by_start).insert(generation, claims.clone());
+        Ok(claims)
+    }
+
+    /// Writes sorted claims to a generation, durably. Those that are there
+    /// already are replaced.
+    pub(super) fn write(
+        &self,
+        generation: i64,
+        claims: impl Iterator<Item = (ClaimKey, Place)>,
+    ) -> Result<(), Fault> {
+        let rows = claims.map(|(key, place)| (key.as_bytes().to_vec(), rows::place(place)));
+        write_sorted(&self.keyspace(generation)?, rows)
     }
 
     /// When the newest generation begins.
@@ -101,11 +119,6 @@ impl Generations {
     fn drop_generation(&self, start: i64) -> Result<(), Fault> {
         let dropped = write(&self.by_start).remove(&start);
         dropped.map_or(Ok(()), |claims| self.database.drop_keyspace(claims))
-    }
-
-    fn start_of(&self, time: Timestamp) -> i64 {
-        let second = time.as_second();
-        second - second.rem_euclid(self.life_seconds)
     }
 
     /// Whether claims of the generation that begins at `start` still count.

@@ -11,7 +11,7 @@ use fjall::{Keyspace, OwnedWriteBatch};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::database::{Allowance, Database, Durability, Fault};
+use super::database::{Allowance, Database, Fault};
 use super::generations::{Generations, Now};
 use super::rows::{self, kept};
 use crate::embedded::lock;
@@ -42,7 +42,7 @@ impl Kept {
         let database = Arc::new(Database::open(dir, ALLOWANCE)?);
         let claims = Generations::open(Arc::clone(&database), "first-claims-", first_claims)?;
         let kept = Kept {
-            rows: database.keyspace("rows")?,
+            rows: database.rows(),
             letters: database.keyspace("dead-letters")?,
             claims,
             database,
@@ -143,7 +143,7 @@ impl Kept {
         // The clock of the log may be behind; claims never go to a generation
         // that expires before an existing one.
         let time = self.claims.newest().map_or(now, |newest| newest.max(now));
-        let (_, claims) = self.claims.of(time)?;
+        let claims = self.claims.keyspace(self.claims.of(time))?;
         let mut claimed = HashSet::new();
         for (key, place) in &settlement.claims {
             let key = rows::first_claim(number, key);
@@ -194,7 +194,7 @@ impl Kept {
     }
 
     pub(super) fn commit(&self, batch: OwnedWriteBatch) -> Result<(), Fault> {
-        self.database.commit(batch, Durability::Synced)
+        self.database.commit(batch)
     }
 
     /// The prefix of the claims of `connection`; none when it has none.

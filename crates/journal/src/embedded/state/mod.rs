@@ -2,8 +2,8 @@
 //!
 //! [`Kept`] is what would be lost for good: each of its transactions is synced
 //! before it counts. [`Derived`] is what reading the log again brings back: it is
-//! not synced, and what cannot be opened of it is thrown away. Two databases, so
-//! that a settle neither syncs what the indexer wrote nor waits for it, and so
+//! written out now and then, and what cannot be opened of it is thrown away. Two
+//! databases, so that a settle does not wait for what the indexer writes, and so
 //! that nothing the indexer writes can endanger what is kept.
 
 mod burials;
@@ -16,6 +16,7 @@ mod rows;
 mod settings;
 mod tables;
 mod torn;
+mod young;
 
 pub use database::Fault;
 

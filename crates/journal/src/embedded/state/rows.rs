@@ -3,6 +3,7 @@
 //! The kinds are stored: they stay as they are and are never used again.
 //!
 //! ```text
+//! both/rows           0                            ->                see database.rs
 //! kept/rows           1 partition connection       -> seq            cursor
 //!                     2 key                        -> revision value setting
 //!                     3                            -> revision       of the last change
@@ -30,6 +31,9 @@ use bytes::{Buf as _, BufMut as _};
 use crate::index::{ClaimKey, Term};
 use crate::place::{Partition, Place, Seq};
 use crate::settle::DeadLetterId;
+
+/// The kind of the row that says nothing.
+pub(super) const TICK: u8 = 0;
 
 /// The kinds of rows that cannot be derived.
 pub(super) mod kept {

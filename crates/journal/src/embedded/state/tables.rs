@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, RwLock};
 
-use fjall::{Keyspace, OwnedWriteBatch};
+use fjall::Keyspace;
 
-use super::database::{Database, Durability, Fault};
+use super::database::{Database, Fault, write_sorted};
 use super::rows::{self, derived};
 use crate::embedded::{read, write};
 use crate::index::Term;
@@ -66,35 +66,31 @@ impl Tables {
         read(&self.by_first).keys().next_back().copied()
     }
 
-    /// The newest table, where everything new is written.
-    pub(super) fn newest(&self) -> Option<Keyspace> {
-        let by_first = read(&self.by_first);
-        by_first
-            .values()
-            .next_back()
-            .map(|table| table.keyspace.clone())
-    }
-
-    /// Begins a table with the record `first`; it exists once `batch` is
-    /// committed and [`Tables::adopt`] was told.
-    pub(super) fn begin(&self, first: Seq, batch: &mut OwnedWriteBatch) -> Result<NewTable, Fault> {
+    /// Begins a table with the record `first`, durably.
+    pub(super) fn begin(&self, first: Seq) -> Result<(), Fault> {
         let last = read(&self.by_first)
             .values()
             .map(|table| table.number)
             .max();
         let number = last.map_or(1, |last| last + 1);
         let keyspace = self.database.keyspace(&format!("{PREFIX}{number}"))?;
+        let mut batch = self.database.batch();
         let key = rows::of_seq(derived::GENERATION, first);
         batch.insert(&self.rows, key, number.to_be_bytes());
-        Ok(NewTable {
-            first,
-            table: Table { number, keyspace },
-        })
+        self.database.commit(batch)?;
+        write(&self.by_first).insert(first, Table { number, keyspace });
+        Ok(())
     }
 
-    /// Makes a new table the newest.
-    pub(super) fn adopt(&self, new: NewTable) {
-        write(&self.by_first).insert(new.first, new.table);
+    /// Writes sorted rows to the newest table, durably. Rows that are there
+    /// already are replaced.
+    pub(super) fn write(
+        &self,
+        rows: impl Iterator<Item = (Vec<u8>, Vec<u8>)>,
+    ) -> Result<(), Fault> {
+        let newest = read(&self.by_first).values().next_back().cloned();
+        let newest = newest.ok_or(Fault::Row("index generation"))?;
+        write_sorted(&newest.keyspace, rows)
     }
 
     /// The duplicates among these records, and what they are duplicates of.
@@ -119,11 +115,11 @@ impl Tables {
         Ok(duplicates)
     }
 
-    /// Up to `limit` records that bear `term`, newest first, none below `least`.
+    /// Up to `limit` records within `range` that bear `term`, newest first.
     pub(super) fn look_up(
         &self,
         term: &Term,
-        least: Seq,
+        range: &RangeInclusive<Seq>,
         limit: usize,
     ) -> Result<Vec<Place>, Fault> {
         let prefix = rows::term_prefix(term);
@@ -140,7 +136,7 @@ impl Tables {
                 }
                 let place = rows::term_place(&row.key()?, prefix.len());
                 let place = place.ok_or(Fault::Row("term"))?;
-                if place.seq >= least {
+                if range.contains(&place.seq) {
                     places.push(place);
                 }
             }
@@ -178,7 +174,7 @@ impl Tables {
         for first in doomed {
             batch.remove(&self.rows, rows::of_seq(derived::GENERATION, *first));
         }
-        self.database.commit(batch, Durability::Synced)?;
+        self.database.commit(batch)?;
         for first in doomed {
             let dropped = write(&self.by_first).remove(first);
             if let Some(table) = dropped {
@@ -195,17 +191,5 @@ impl Tables {
         let within = by_first.range(first..=last.max(first));
         let tables = below.into_iter().chain(within);
         tables.map(|(_, table)| table.keyspace.clone()).collect()
-    }
-}
-
-/// A table that is not in use yet.
-pub(super) struct NewTable {
-    first: Seq,
-    table: Table,
-}
-
-impl NewTable {
-    pub(super) fn keyspace(&self) -> Keyspace {
-        self.table.keyspace.clone()
     }
 }
