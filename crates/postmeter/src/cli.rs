@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use emulator::segment::KeyState;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -315,12 +316,28 @@ pub(crate) struct SegmentArgs {
     /// Answer 401 to write keys other than these. Segment itself never does
     #[arg(long, value_name = "KEY")]
     pub(crate) strict_key: Vec<String>,
+    /// Treat a write key as a source that is `live`, `disabled`, `locked` or of the
+    /// `wrong-region`: 200, and the calls are never seen
+    #[arg(long, value_name = "KEY=STATE", value_parser = key_state)]
+    pub(crate) key_state: Vec<(String, KeyState)>,
     /// Answer 429 beyond this many requests per second
     #[arg(long, value_name = "N")]
     pub(crate) rate_limit: Option<u32>,
     /// Calls kept for inspection; the oldest go first
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     pub(crate) keep_calls: usize,
+}
+
+fn key_state(text: &str) -> Result<(String, KeyState), String> {
+    let (key, state) = text.split_once('=').ok_or("write KEY=STATE")?;
+    let state = match state {
+        "live" => KeyState::Live,
+        "disabled" => KeyState::SourceDisabled,
+        "locked" => KeyState::WorkspaceLocked,
+        "wrong-region" => KeyState::WrongRegion,
+        _ => return Err("the state is live, disabled, locked or wrong-region".to_owned()),
+    };
+    Ok((key.to_owned(), state))
 }
 
 const CUSTOMERIO_EXAMPLES: &str = "\

@@ -7,7 +7,7 @@
 //! bytes to the journal. It knows nothing of JSON, of connections or of Segment.
 //!
 //! Each response carries a [`Receipt`] in its extensions, so that whoever serves
-//! the [`router`] can count and show what happened without this crate reporting
+//! the [`router()`] can count and show what happened without this crate reporting
 //! on itself.
 
 mod answer;

@@ -22,12 +22,9 @@ pub(super) fn run(args: SegmentArgs) -> anyhow::Result<ExitCode> {
         .map(RateLimit::Requests);
     if !args.strict_key.is_empty() {
         config.unknown_keys = UnknownKeys::Refuse;
-        config.keys = args
-            .strict_key
-            .into_iter()
-            .map(|key| (key, KeyState::Live))
-            .collect();
     }
+    let strict = args.strict_key.into_iter().map(|key| (key, KeyState::Live));
+    config.keys = strict.chain(args.key_state).collect();
     block_on(until_signal(|stop| async move {
         let listener = http::bind(args.listen).await?;
         let address = listener

@@ -6,7 +6,8 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Home, ONE_CONNECTION, Process, Segment, Server, lines, opened, postmeter, run, stderr, stdout,
+    Home, ONE_CONNECTION, Process, Segment, Server, WRITE_KEY, lines, opened, postmeter, run,
+    stderr, stdout,
 };
 
 /// `postmeter shape` with these lines on stdin: its exit code, stdout and stderr.
@@ -339,6 +340,34 @@ fn the_segment_emulator_prints_its_address_first() {
             .starts_with("listening on http://127.0.0.1:")
     );
     assert_eq!(emulator.terminate(), Some(0));
+}
+
+#[tokio::test]
+async fn the_segment_emulator_takes_calls_for_another_region_and_shows_nothing() {
+    let mut command = postmeter();
+    command.args(["emulator", "segment", "--listen", "127.0.0.1:0"]);
+    let state = format!("{WRITE_KEY}=wrong-region");
+    let mut emulator = Process::start(command.args(["--key-state", &state]));
+    let url = emulator.line("listening on ");
+    let server = Home::new(ONE_CONNECTION, &url).start();
+    server.send_all(&[opened(1)]).await;
+    let answer = server
+        .api_until("/api/connections", |answer| {
+            answer["connections"][0]["lag_records"] == 0
+        })
+        .await;
+    assert_eq!(answer["connections"][0]["last_attempt"]["status"], 200);
+    assert_eq!(
+        answer["connections"][0]["state"], "unconfirmed",
+        "a 200 proves nothing"
+    );
+    let calls = server
+        .http
+        .get(format!("{url}/emulator/calls"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(calls.text().await.unwrap().trim(), "[]");
 }
 
 #[test]
