@@ -73,7 +73,7 @@ impl Job {
         self.draft.body.len() + MAX_OVERHEAD_BYTES
     }
 
-    /// Gives back the room first, so that whoever is answered can have it.
+    /// Gives the room back first, so that whoever is answered can have it.
     fn answer(self, answer: Result<Place, AppendError>) {
         drop(self.claim);
         // Nobody waits any more when a request was cancelled; the record stays.
@@ -239,8 +239,10 @@ impl Committer {
         }
     }
 
-    fn acknowledge(&mut self, group: Vec<Job>) {
+    fn acknowledge(&mut self, mut group: Vec<Job>) {
         self.shared.room.wrote(self.buffer.len() as u64);
+        let claims = group.iter_mut().map(|job| &mut job.claim);
+        self.shared.room.give_back(claims);
         let first = self.next;
         for _ in &group {
             self.next = self.next.next();

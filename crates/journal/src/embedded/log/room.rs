@@ -82,15 +82,23 @@ struct Used {
 
 /// The room one holds from the reservation to the answer.
 pub(super) struct Claim {
-    room: Arc<Room>,
+    /// None once the room was given back.
+    room: Option<Arc<Room>>,
     pub(super) body_bytes: usize,
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        let mut used = lock(&self.room.used);
-        used.queued_records -= 1;
-        used.queued_bytes -= self.body_bytes + MAX_OVERHEAD_BYTES;
+        if let Some(room) = self.room.take() {
+            lock(&room.used).give_back(self.body_bytes);
+        }
+    }
+}
+
+impl Used {
+    fn give_back(&mut self, body_bytes: usize) {
+        self.queued_records -= 1;
+        self.queued_bytes -= body_bytes + MAX_OVERHEAD_BYTES;
     }
 }
 
@@ -148,9 +156,19 @@ impl Room {
         used.queued_records += 1;
         used.queued_bytes += bytes;
         Ok(Claim {
-            room: Arc::clone(self),
+            room: Some(Arc::clone(self)),
             body_bytes,
         })
+    }
+
+    /// Gives back what many hold, in one go.
+    pub(super) fn give_back<'a>(&self, claims: impl Iterator<Item = &'a mut Claim>) {
+        let mut used = lock(&self.used);
+        for claim in claims {
+            if claim.room.take().is_some() {
+                used.give_back(claim.body_bytes);
+            }
+        }
     }
 
     /// Refuses everybody from now on.

@@ -1,6 +1,8 @@
 //! One fjall database of ours: how it is opened, what it may take, and how a
 //! batch of changes becomes durable.
 
+use std::error::Error;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -28,7 +30,28 @@ pub enum Fault {
     Row(&'static str),
     /// A file beside the database failed.
     #[error("a file of the database failed")]
-    File(#[from] std::io::Error),
+    File(#[from] io::Error),
+}
+
+impl Fault {
+    /// Whether the files are not what they should be, rather than out of reach
+    /// for now: a full disk, a lock, a missing permission.
+    pub(super) fn is_damage(&self) -> bool {
+        if matches!(self, Fault::Database(fjall::Error::Locked)) {
+            return false;
+        }
+        let mut cause: Option<&(dyn Error + 'static)> = Some(self);
+        while let Some(error) = cause {
+            if let Some(error) = error.downcast_ref::<io::Error>() {
+                return matches!(
+                    error.kind(),
+                    ErrorKind::InvalidData | ErrorKind::NotFound | ErrorKind::UnexpectedEof
+                );
+            }
+            cause = error.source();
+        }
+        true
+    }
 }
 
 /// How many sequence numbers are passed over when a database is opened: more than
@@ -197,6 +220,25 @@ mod tests {
         threads: 1,
         open_files: 16,
     };
+
+    #[test]
+    fn a_disk_that_refuses_is_no_damage() {
+        for (kind, expected) in [
+            (ErrorKind::StorageFull, false),
+            (ErrorKind::PermissionDenied, false),
+            (ErrorKind::UnexpectedEof, true),
+        ] {
+            let direct = Fault::File(kind.into());
+            assert_eq!(direct.is_damage(), expected, "{direct:?}");
+            let nested = Fault::Database(fjall::Error::Io(kind.into()));
+            assert_eq!(nested.is_damage(), expected, "{nested:?}");
+            let deeper = fjall::Error::Storage(fjall::LsmError::Io(kind.into()));
+            let deeper = Fault::Database(deeper);
+            assert_eq!(deeper.is_damage(), expected, "{deeper:?}");
+        }
+        assert!(Fault::Row("watermark").is_damage());
+        assert!(!Fault::Database(fjall::Error::Locked).is_damage());
+    }
 
     #[test]
     fn a_keyspace_is_there_although_others_were_dropped_before_it_was_made() {

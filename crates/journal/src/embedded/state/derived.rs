@@ -76,14 +76,14 @@ pub(crate) struct DerivedLimits {
 }
 
 impl Derived {
-    /// Opens what is in `dir`. What cannot be opened is thrown away: the indexer
-    /// begins anew.
+    /// Opens what is in `dir`. What is damaged is thrown away, and the indexer
+    /// begins anew; what the disk only refuses is not.
     pub(crate) fn open(dir: &Path, limits: DerivedLimits) -> Result<Derived, Fault> {
         Self::try_open(dir, limits).or_else(|cause| {
-            if matches!(cause, Fault::Database(fjall::Error::Locked)) {
+            if !cause.is_damage() {
                 return Err(cause);
             }
-            warn!("the journal's index cannot be opened and will be rebuilt: {cause:?}");
+            warn!("the journal's index is damaged and will be rebuilt: {cause:?}");
             match fs::remove_dir_all(dir) {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
                 _ => (),
