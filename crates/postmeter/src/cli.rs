@@ -255,12 +255,12 @@ pub(crate) struct DeadLettersArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeadLettersCommand {
-    /// List them, the oldest first
+    /// List them, the newest first
     List {
         /// Only those of this connection
         #[arg(long)]
         connection: Option<String>,
-        /// Only those after this one
+        /// Go on behind this one
         #[arg(long, value_name = "ID")]
         after: Option<String>,
         /// How many at the most

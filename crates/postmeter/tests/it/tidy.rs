@@ -196,6 +196,10 @@ fn the_limits_in_the_architecture_are_those_of_the_code() {
             journal.queue_bytes / mib
         ),
         format!(
+            "| {} records | `journal::Config` |",
+            thousands(journal.index_records_in_memory)
+        ),
+        format!(
             "| {0} to {1} days |",
             days(journal.duplicate_claims),
             2 * days(journal.duplicate_claims)
