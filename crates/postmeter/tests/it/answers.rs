@@ -1,7 +1,5 @@
 //! The answer table of the webhook: what a request gets, row by row.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::json;
@@ -159,37 +157,16 @@ async fn an_unknown_workspace_is_answered_404() {
 async fn a_body_over_the_limit_is_answered_413_and_read_no_further() {
     let segment = Segment::start();
     let home = Home::new(ONE_CONNECTION, segment.url());
-    let journal = home.path("journal");
-    home.write(
-        "postmeter.toml",
-        &format!(
-            "[receive]\nlisten = \"127.0.0.1:0\"\nbody_limit_bytes = 2048\n\
-             [console]\nlisten = \"127.0.0.1:0\"\n[journal]\ndir = {journal:?}\n"
-        ),
-    );
+    home.configure_receive("body_limit_bytes = 2048");
     let server = home.start();
-    let mut socket = TcpStream::connect(server.receive).unwrap();
-    socket
-        .set_read_timeout(Some(crate::harness::PATIENCE))
-        .unwrap();
     // The announced length alone is enough: not one byte of the body follows.
-    socket
-        .write_all(b"POST /webhooks/acme HTTP/1.1\r\nHost: x\r\nContent-Length: 2049\r\n\r\n")
-        .unwrap();
-    assert!(answer_head(&mut socket).starts_with("HTTP/1.1 413"));
+    let request = b"POST /webhooks/acme HTTP/1.1\r\nHost: x\r\nContent-Length: 2049\r\n\r\n";
+    assert!(server.raw(request).starts_with("HTTP/1.1 413"));
 
     // A chunked body announces nothing, and is cut off where the limit is.
-    let mut socket = TcpStream::connect(server.receive).unwrap();
-    socket
-        .set_read_timeout(Some(crate::harness::PATIENCE))
-        .unwrap();
-    socket
-        .write_all(b"POST /webhooks/acme HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
-        .unwrap();
-    let chunk = format!("800\r\n{}\r\n", "x".repeat(2048));
-    socket.write_all(chunk.as_bytes()).unwrap();
-    socket.write_all(b"1\r\nx\r\n").unwrap();
-    assert!(answer_head(&mut socket).starts_with("HTTP/1.1 413"));
+    let head = "POST /webhooks/acme HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let request = format!("{head}800\r\n{}\r\n1\r\nx\r\n", "x".repeat(2048));
+    assert!(server.raw(request.as_bytes()).starts_with("HTTP/1.1 413"));
 }
 
 #[tokio::test]
@@ -206,12 +183,7 @@ async fn a_chunked_body_is_verified_over_its_content() {
         head.len(),
         tail.len()
     );
-    let mut socket = TcpStream::connect(server.receive).unwrap();
-    socket
-        .set_read_timeout(Some(crate::harness::PATIENCE))
-        .unwrap();
-    socket.write_all(request.as_bytes()).unwrap();
-    assert!(answer_head(&mut socket).starts_with("HTTP/1.1 200"));
+    assert!(server.raw(request.as_bytes()).starts_with("HTTP/1.1 200"));
     segment.wait(1).await;
 }
 
@@ -219,23 +191,10 @@ async fn a_chunked_body_is_verified_over_its_content() {
 async fn a_body_that_does_not_come_is_answered_408() {
     let segment = Segment::start();
     let home = Home::new(ONE_CONNECTION, segment.url());
-    let journal = home.path("journal");
-    home.write(
-        "postmeter.toml",
-        &format!(
-            "[receive]\nlisten = \"127.0.0.1:0\"\nbody_timeout_s = 1\n\
-             [console]\nlisten = \"127.0.0.1:0\"\n[journal]\ndir = {journal:?}\n"
-        ),
-    );
+    home.configure_receive("body_timeout_s = 1");
     let server = home.start();
-    let mut socket = TcpStream::connect(server.receive).unwrap();
-    socket
-        .set_read_timeout(Some(crate::harness::PATIENCE))
-        .unwrap();
-    socket
-        .write_all(b"POST /webhooks/acme HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
-        .unwrap();
-    assert!(answer_head(&mut socket).starts_with("HTTP/1.1 408"));
+    let request = b"POST /webhooks/acme HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{";
+    assert!(server.raw(request).starts_with("HTTP/1.1 408"));
 }
 
 #[tokio::test]
@@ -330,17 +289,4 @@ async fn a_stopping_server_finishes_what_it_has_taken() {
     let restarted = server.home.start();
     segment.wait(50).await;
     drop(restarted);
-}
-
-/// The head of an HTTP answer, read until its empty line.
-fn answer_head(socket: &mut TcpStream) -> String {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") {
-        match socket.read(&mut byte) {
-            Ok(1) => head.push(byte[0]),
-            _ => break,
-        }
-    }
-    String::from_utf8_lossy(&head).into_owned()
 }

@@ -1,7 +1,8 @@
 //! Set-ups that cannot work: each ends with a message that says what to do.
 
 use crate::harness::{
-    Home, ONE_CONNECTION, Process, Segment, Server, opened, postmeter, run, stderr, stdout,
+    Home, ONE_CONNECTION, Process, Segment, Server, assert_lines, opened, postmeter, run, stderr,
+    stdout,
 };
 
 #[test]
@@ -16,21 +17,19 @@ fn a_config_with_five_mistakes_gets_five_messages() {
     let output = run(&mut home.serve());
     assert_eq!(output.status.code(), Some(2));
     let said = stderr(&output);
-    for (line, words) in [
-        ("line 2: receive: listen", "127.0.0.1:8080"),
-        (
-            "line 3: receive: body_limt_bytes",
-            "did you mean `body_limit_bytes`?",
-        ),
-        ("line 4: consol", "did you mean `console`?"),
-        ("line 7: journal: dir", "must be text in quotes"),
-        ("line 8: journal: retention_days", "at least 1"),
-    ] {
-        let found = said
-            .lines()
-            .any(|said| said.contains(line) && said.contains(words));
-        assert!(found, "no line with {line:?} and {words:?} in {said}");
-    }
+    assert_lines(
+        &said,
+        &[
+            ("line 2: receive: listen", "127.0.0.1:8080"),
+            (
+                "line 3: receive: body_limt_bytes",
+                "did you mean `body_limit_bytes`?",
+            ),
+            ("line 4: consol", "did you mean `console`?"),
+            ("line 7: journal: dir", "must be text in quotes"),
+            ("line 8: journal: retention_days", "at least 1"),
+        ],
+    );
     assert!(
         !home.path("journal").exists(),
         "nothing is made before the config is right"
@@ -58,27 +57,25 @@ send_frequncy = "first"
     let output = run(&mut home.serve());
     assert_eq!(output.status.code(), Some(2));
     let said = stderr(&output);
-    for (line, words) in [
-        ("line 4: workspace acme: signing_keys", "env:NAME"),
-        (
-            "line 8: connection acme-segment: workspace",
-            "did you mean \"acme\"?",
-        ),
-        ("line 10: connection acme-segment: region", "is not one of"),
-        (
-            "line 11: connection acme-segment: events",
-            "did you mean \"email_opened\"?",
-        ),
-        (
-            "line 12: connection acme-segment: send_frequncy",
-            "did you mean `send_frequency`?",
-        ),
-    ] {
-        let found = said
-            .lines()
-            .any(|said| said.contains(line) && said.contains(words));
-        assert!(found, "no line with {line:?} and {words:?} in {said}");
-    }
+    assert_lines(
+        &said,
+        &[
+            ("line 4: workspace acme: signing_keys", "env:NAME"),
+            (
+                "line 8: connection acme-segment: workspace",
+                "did you mean \"acme\"?",
+            ),
+            ("line 10: connection acme-segment: region", "is not one of"),
+            (
+                "line 11: connection acme-segment: events",
+                "did you mean \"email_opened\"?",
+            ),
+            (
+                "line 12: connection acme-segment: send_frequncy",
+                "did you mean `send_frequency`?",
+            ),
+        ],
+    );
     assert!(
         !said.contains("0123456789abcdef"),
         "a secret was printed: {said}"

@@ -1,8 +1,8 @@
 //! Starts the program's processes on free ports and in temporary folders, and
 //! ends those that a test leaves behind.
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::SocketAddr;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
@@ -247,12 +247,22 @@ impl Home {
         home
     }
 
-    /// Writes the config file with more lines for its sections.
+    /// Writes the config file with more lines for `[journal]` and what follows.
     pub(crate) fn configure(&self, more: &str) {
-        let journal = self.path("journal");
+        self.configure_both("", more);
+    }
+
+    /// Writes the config file with more lines for `[receive]`.
+    pub(crate) fn configure_receive(&self, more: &str) {
+        self.configure_both(more, "");
+    }
+
+    fn configure_both(&self, receive: &str, journal: &str) {
+        let dir = self.path("journal");
         let config = format!(
-            "[receive]\nlisten = \"127.0.0.1:0\"\n[console]\nlisten = \"127.0.0.1:0\"\n\
-             [journal]\ndir = {journal:?}\n{more}\n"
+            "[receive]\nlisten = \"127.0.0.1:0\"\n{receive}\n\
+             [console]\nlisten = \"127.0.0.1:0\"\n\
+             [journal]\ndir = {dir:?}\n{journal}\n"
         );
         self.write("postmeter.toml", &config);
     }
@@ -342,6 +352,22 @@ impl Server {
         for event in events {
             assert_eq!(self.send(event).await, 200, "{event}");
         }
+    }
+
+    /// Writes to the public listener byte by byte as it is, and reads the head of
+    /// the answer.
+    pub(crate) fn raw(&self, request: &[u8]) -> String {
+        let mut socket = TcpStream::connect(self.receive).expect("the server listens");
+        socket
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a time is taken");
+        socket.write_all(request).expect("the server reads");
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") && matches!(socket.read(&mut byte), Ok(1)) {
+            head.push(byte[0]);
+        }
+        String::from_utf8_lossy(&head).into_owned()
     }
 
     /// A command with the arguments by which it finds this server.
@@ -445,4 +471,14 @@ pub(crate) fn contracts() -> PathBuf {
 pub(crate) fn read_json(path: &Path) -> Value {
     let text = std::fs::read_to_string(path).unwrap_or_else(|_| panic!("{}", path.display()));
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Asserts that of each pair, both texts stand in one line of what was said.
+pub(crate) fn assert_lines(said: &str, expected: &[(&str, &str)]) {
+    for (head, words) in expected {
+        let found = said
+            .lines()
+            .any(|line| line.contains(head) && line.contains(words));
+        assert!(found, "no line with {head:?} and {words:?} in {said}");
+    }
 }
