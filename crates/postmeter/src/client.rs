@@ -1,5 +1,6 @@
 //! Talks to a running server's private listener, for the commands that do.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -26,6 +27,19 @@ pub(crate) struct Client {
 #[error("{}", said(.0))]
 pub(crate) struct Declined(pub(crate) Value);
 
+/// What failed, with one thing to try. The rim prints the hint on a line of its own.
+#[derive(Debug)]
+pub(crate) struct Hinted {
+    what: String,
+    pub(crate) hint: &'static str,
+}
+
+impl fmt::Display for Hinted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
 fn said(answer: &Value) -> String {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let error = answer
@@ -48,10 +62,10 @@ impl Client {
     pub(crate) fn find(args: &ServerArgs) -> anyhow::Result<Client> {
         let config = Config::load(args.config.as_deref())?;
         let token_file = args.token_file.as_ref().unwrap_or(&config.token_file);
-        let token = Token::read(token_file).context(
-            "is the server's first start done, and may you read its files? \
-             --config or --token-file says where they are",
-        )?;
+        let token = Token::read(token_file).context(Hinted {
+            what: "cannot use the server's API".to_owned(),
+            hint: "the server makes its token on its first start; --config or --token-file says where it is",
+        })?;
         // Already installed is as good: there is one provider in this program.
         drop(rustls::crypto::ring::default_provider().install_default());
         let http = reqwest::Client::builder()
@@ -111,11 +125,9 @@ impl Client {
             .request(method, url)
             .bearer_auth(self.token.reveal())
             .body(body);
-        let unreachable = || {
-            format!(
-                "cannot reach a server at {}; does it run, and is --server right?",
-                self.address
-            )
+        let unreachable = || Hinted {
+            what: format!("cannot reach a server at {}", self.address),
+            hint: "does it run? --config or --server says where its console listens",
         };
         let answer = request.send().await.with_context(unreachable)?;
         let status = answer.status();

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Command, EmulatorCommand};
-use crate::client::Declined;
+use crate::client::{Declined, Hinted};
 
 /// It ran, and something is wrong.
 const EXIT_WRONG: u8 = 1;
@@ -55,7 +55,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if is_broken_pipe(error) {
         return ExitCode::SUCCESS; // whoever read our output has had enough
     }
-    talk(format!("error: {error:#}"));
+    tell(error);
     let asked_wrongly = error.chain().any(<dyn std::error::Error>::is::<Mistakes>)
         || error
             .downcast_ref::<Declined>()
@@ -65,6 +65,25 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     } else {
         EXIT_WRONG
     })
+}
+
+/// Prints what failed and why on one line, and below it the mistakes of a
+/// document, each on its own, and one thing to try.
+fn tell(error: &anyhow::Error) {
+    let causes = error.chain().filter(|cause| !cause.is::<Mistakes>());
+    let causes: Vec<String> = causes.map(ToString::to_string).collect();
+    talk(format_args!("error: {}", causes.join(": ")));
+    if let Some(mistakes) = error
+        .chain()
+        .find_map(<dyn std::error::Error>::downcast_ref::<Mistakes>)
+    {
+        mistakes
+            .iter()
+            .for_each(|mistake| talk(format_args!("  {mistake}")));
+    }
+    if let Some(hinted) = error.downcast_ref::<Hinted>() {
+        talk(format_args!("hint: {}", hinted.hint));
+    }
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

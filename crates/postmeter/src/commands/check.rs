@@ -3,14 +3,12 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use ::connections::Connections;
 use anyhow::Context as _;
 
-use super::serve::read_connections;
-use super::{EXIT_MISTAKE, print, talk};
+use super::serve::{read_connections, unlock};
+use super::{EXIT_MISTAKE, print, talk, tell};
 use crate::cli::CheckArgs;
 use crate::config::Config;
-use crate::secrets::environment;
 
 pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let mut results = vec![check_config(args.config.as_deref())];
@@ -20,7 +18,7 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         match result {
             Ok(summary) => print(summary)?,
             Err(error) => {
-                talk(format_args!("error: {error:#}"));
+                tell(&error);
                 code = ExitCode::from(EXIT_MISTAKE);
             }
         }
@@ -53,17 +51,13 @@ fn check_folder(config: &Config) -> anyhow::Result<()> {
 }
 
 fn check_connections(path: &Path) -> anyhow::Result<String> {
-    let written = read_connections(path)?;
-    let connections = written.settle_ids(&Connections::default())?;
-    let unlocked = connections
-        .unlock(&environment)
-        .context("some secrets cannot be read")?;
+    let unlocked = unlock(&read_connections(path)?)?;
     for warning in &unlocked.warnings {
-        talk(format!("warning: {warning}"));
+        talk(format_args!("warning: {warning}"));
     }
     Ok(format!(
         "connections: fine; {} workspace(s), {} connection(s)",
-        connections.workspaces().len(),
-        connections.connections().len()
+        unlocked.workspaces.len(),
+        unlocked.connections.len()
     ))
 }

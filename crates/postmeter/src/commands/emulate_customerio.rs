@@ -104,6 +104,9 @@ fn account(report: &Report) -> anyhow::Result<()> {
         "{repeats} sent once more, {lost} given up, {unfinished} unfinished"
     ))?;
     print(format_args!("the line was held up {holds} time(s)"))?;
+    if *accepted == 0 {
+        return Ok(());
+    }
     let latency = &report.latency;
     print(format_args!(
         "answers took {:.1?} (p50), {:.1?} (p99), {:.1?} at most",

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use connections::Written;
+use connections::{Connections, Unlocked, Written};
 
 use super::{block_on, print, start_logging, until_signal};
 use crate::cli::ServeArgs;
 use crate::config::Config;
 use crate::observe::Observer;
+use crate::secrets::environment;
 use crate::serve::{Server, Start};
 
 pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
@@ -21,6 +22,9 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         .as_deref()
         .map(read_connections)
         .transpose()?;
+    if let Some(written) = &connections {
+        unlock(written)?;
+    }
     let start = Start {
         connections,
         rebuild_index: args.rebuild_index,
@@ -36,6 +40,13 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         server.run(stop).await?;
         Ok(ExitCode::SUCCESS)
     }))
+}
+
+/// Reads the secrets that a connections file names, and gives them back.
+pub(super) fn unlock(written: &Written) -> anyhow::Result<Unlocked> {
+    let connections = written.clone().settle_ids(&Connections::default())?;
+    let unlocked = connections.unlock(&environment);
+    unlocked.context("some secrets cannot be read")
 }
 
 /// Reads a connections file; every mistake in it is in the error.

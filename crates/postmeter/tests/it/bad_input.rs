@@ -125,6 +125,10 @@ fn secrets_that_cannot_be_read_are_all_named() {
     let said = stderr(&output);
     assert!(said.contains("CIO_SIGNING_KEY is not set"), "{said}");
     assert!(said.contains("SEGMENT_WRITE_KEY is not set"), "{said}");
+    assert!(
+        !home.path("journal").exists(),
+        "nothing is made before all is right"
+    );
 }
 
 #[test]
