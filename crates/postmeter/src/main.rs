@@ -13,6 +13,7 @@ mod secrets;
 mod serve;
 mod supervisor;
 mod token;
+mod trial;
 
 use std::process::ExitCode;
 

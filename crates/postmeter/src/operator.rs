@@ -10,21 +10,17 @@ use std::time::Duration;
 use anyhow::Context as _;
 use connections::{Change, Connection, Connections, Mistakes, Settings, Unlocked};
 use connections::{UnlockedConnection, UnlockedWorkspace, Written};
-use dispatch::{Attempt, Batch, Call, Condition, Outbox, Stamp};
+use dispatch::{Attempt, Condition};
 use jiff::Timestamp;
 use journal::{Journal, Partition, Place, Seq};
 use receive::{Signature, SigningKey, Workspace, Workspaces};
-use shape::{Event, Names, Shaped};
 use tokio::sync::{Mutex, watch};
-use tokio_util::sync::CancellationToken;
 
 use crate::cli::EnableFrom;
 use crate::observe::Lag;
 use crate::secrets::environment;
 use crate::supervisor::Running;
-
-/// How long a test event may take to be answered.
-const TEST_TIME: Duration = Duration::from_secs(15);
+use crate::trial::{self, Tested};
 
 /// The hands on a running server. Cheap to clone.
 #[derive(Clone)]
@@ -75,16 +71,6 @@ pub(crate) struct Status {
     pub(crate) condition: Option<Condition>,
     pub(crate) lag: Lag,
     pub(crate) attempts: Vec<Attempt>,
-}
-
-/// What became of a test event.
-#[derive(Debug)]
-pub(crate) struct Tested {
-    pub(crate) event_name: String,
-    pub(crate) message_id: String,
-    /// The one attempt; `None` where it was not answered in time.
-    pub(crate) attempt: Option<Attempt>,
-    pub(crate) accepted: bool,
 }
 
 impl Operator {
@@ -281,33 +267,9 @@ impl Operator {
         else {
             return Ok(None);
         };
-        let event = test_event()?;
-        let options = shape::Options {
-            events: shape::Selection::all(),
-            payload_version: shape::PayloadVersion::V2,
-            ..connection.shape_options()
-        };
-        let event = Event::parse(event.as_bytes()).context("the test event is broken")?;
-        let shaped = shape::shape(&event, None, &options, &Names::default());
-        let Shaped::Call(call) = shaped else {
-            anyhow::bail!("the test event did not become a call: {shaped:?}");
-        };
-        let message_id = call.message_id.clone();
-        let mut batch = Batch::new(Stamp::SentAt);
-        let call = Call {
-            message_id: call.message_id,
-            json: call.json,
-            tag: 0,
-        };
-        batch.push(call).context("the test call is too large")?;
-        let outbox = Outbox::new(destination, self.policy.clone())?;
-        let attempt = first_attempt(&outbox, batch).await;
-        Ok(Some(Tested {
-            event_name: TEST_EVENT_NAME.to_owned(),
-            message_id,
-            accepted: attempt.as_ref().is_some_and(is_accepted),
-            attempt,
-        }))
+        trial::send(&connection, destination, self.policy.clone())
+            .await
+            .map(Some)
     }
 
     /// The id of the connection of this name.
@@ -329,48 +291,6 @@ impl Operator {
         each.find(|each| each.connection.name.as_str() == name)
             .cloned()
     }
-}
-
-/// What Segment shows for a test event, by the naming rule.
-const TEST_EVENT_NAME: &str = "Postmeter Test";
-
-/// An event of our own kind, so that it never mixes with real ones in Segment.
-fn test_event() -> anyhow::Result<String> {
-    let nonce = getrandom::u64().context("the system has no randomness for an id")?;
-    let event = serde_json::json!({
-        "event_id": format!("postmeter-test-{nonce:016x}"),
-        "object_type": "postmeter",
-        "metric": "test",
-        "timestamp": Timestamp::now().as_second(),
-        "data": {
-            "identifiers": { "id": "postmeter-test" },
-            "note": "sent by Postmeter to show that this connection works",
-        },
-    });
-    Ok(event.to_string())
-}
-
-/// Makes attempts until one is over; the gate would otherwise retry for ever.
-async fn first_attempt(outbox: &Outbox, batch: Batch) -> Option<Attempt> {
-    let stop = CancellationToken::new();
-    let mut condition = outbox.condition();
-    let failed = async {
-        let waits = |condition: &Condition| matches!(condition, Condition::Waiting { .. });
-        let failed = condition.wait_for(waits).await.is_ok();
-        if failed {
-            stop.cancel();
-        }
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        outcome = outbox.dispatch(batch, &stop) => outcome.attempts.into_iter().next(),
-        () = failed => None,
-        () = tokio::time::sleep(TEST_TIME) => outbox.recent_attempts().into_iter().next(),
-    }
-}
-
-fn is_accepted(attempt: &Attempt) -> bool {
-    matches!(&attempt.result, dispatch::AttemptResult::Answered { status, .. } if (200..300).contains(status))
 }
 
 fn workspace(unlocked: &UnlockedWorkspace) -> Workspace {

@@ -8,7 +8,29 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::router::Limits;
+/// What a request may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The largest body that is read, in bytes.
+    pub body_bytes: usize,
+    /// The longest that a body may take to arrive.
+    pub body_time: Duration,
+    /// The most that the bodies of all requests under way take up, in bytes.
+    pub bodies_bytes: usize,
+}
+
+impl Default for Limits {
+    /// 8 MiB, since Body Content puts whole rendered emails into events; 10 s,
+    /// well over the 4 s after which Customer.io hangs up by itself; and 256 MiB
+    /// for all, tens of thousands of usual events.
+    fn default() -> Self {
+        Limits {
+            body_bytes: 8 * 1024 * 1024,
+            body_time: Duration::from_secs(10),
+            bodies_bytes: 256 * 1024 * 1024,
+        }
+    }
+}
 
 /// Why a body could not be read.
 #[derive(Debug, thiserror::Error)]

@@ -17,7 +17,7 @@ mod signature;
 mod workspaces;
 
 pub use answer::{Answer, RETRY_AFTER, Receipt, StoreError};
-pub use body::BodyError;
-pub use router::{Intake, Limits, router};
+pub use body::{BodyError, Limits};
+pub use router::{Intake, router};
 pub use signature::{Refusal, SIGNATURE_HEADER, TIMESTAMP_HEADER, Unverified, Verified};
 pub use workspaces::{KeyId, Signature, SigningKey, Workspace, Workspaces};

@@ -1,7 +1,6 @@
 //! The one route: `POST /webhooks/{workspace}`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Path, Request, State};
@@ -11,33 +10,9 @@ use journal::{Draft, Journal};
 use tokio::sync::watch;
 
 use crate::answer::{Answer, Receipt, StoreError};
-use crate::body::{self, Room};
+use crate::body::{self, Limits, Room};
 use crate::signature::{Unverified, Verified};
 use crate::workspaces::{Workspace, Workspaces};
-
-/// What a request may cost.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// The largest body that is read, in bytes.
-    pub body_bytes: usize,
-    /// The longest that a body may take to arrive.
-    pub body_time: Duration,
-    /// The most that the bodies of all requests under way take up, in bytes.
-    pub bodies_bytes: usize,
-}
-
-impl Default for Limits {
-    /// 8 MiB, since Body Content puts whole rendered emails into events; 10 s,
-    /// well over the 4 s after which Customer.io hangs up by itself; and 256 MiB
-    /// for all, tens of thousands of usual events.
-    fn default() -> Self {
-        Limits {
-            body_bytes: 8 * 1024 * 1024,
-            body_time: Duration::from_secs(10),
-            bodies_bytes: 256 * 1024 * 1024,
-        }
-    }
-}
 
 /// What the route works with. Cheap to clone.
 #[derive(Clone)]

@@ -8,7 +8,8 @@ use dispatch::{Attempt, AttemptResult, Condition};
 use journal::DeadLetter;
 use serde_json::{Value, json};
 
-use crate::operator::{ApplyError, Operator, Status, Tested};
+use crate::operator::{ApplyError, Operator, Status};
+use crate::trial::Tested;
 
 /// A connection and how it is doing.
 pub(super) fn status(status: &Status) -> Value {
