@@ -60,14 +60,15 @@ impl Config {
     /// Reads the text of a config file.
     pub(crate) fn parse(text: &str) -> Result<Config, Mistakes> {
         Document::read(text, |mut top| {
-            let receive = section(&mut top, "receive", read_receive);
-            let console = section(&mut top, "console", read_console);
             let journal = section(&mut top, "journal", read_journal);
+            let journal = journal.unwrap_or_else(|| journal::Config::new(JOURNAL_DIR));
+            let most_bytes = most_body_bytes(&journal);
+            let receive = section(&mut top, "receive", |it| read_receive(it, most_bytes));
+            let console = section(&mut top, "console", read_console);
             let dispatch = section(&mut top, "dispatch", read_dispatch);
             top.end();
-            let journal = journal.unwrap_or_else(|| journal::Config::new(JOURNAL_DIR));
             let (receive_listen, limits) =
-                receive.unwrap_or_else(|| (address(RECEIVE_LISTEN), receive::Limits::default()));
+                receive.unwrap_or_else(|| (address(RECEIVE_LISTEN), limits(most_bytes)));
             let (console_listen, token_file) =
                 console.unwrap_or_else(|| (address(CONSOLE_LISTEN), None));
             let (dispatch, window) =
@@ -96,17 +97,35 @@ fn section<T>(
     Some(value)
 }
 
-fn read_receive(fields: &mut Fields<'_, '_>) -> (SocketAddr, receive::Limits) {
+/// The largest body that a journal of this size takes without being filled by a
+/// few of them: one that it never takes would hold up the feed for ever.
+fn most_body_bytes(journal: &journal::Config) -> usize {
+    let share = usize::try_from(journal.max_bytes / 8).unwrap_or(usize::MAX);
+    share.min(journal::Draft::MAX_BODY_BYTES)
+}
+
+fn limits(most_bytes: usize) -> receive::Limits {
     let default = receive::Limits::default();
-    let body_bytes = fields.number("body_limit_bytes", 1024);
-    let body_time = fields.number("body_timeout_s", 1);
-    let limits = receive::Limits {
-        body_bytes: body_bytes.map_or(default.body_bytes, |bytes| {
-            usize::try_from(bytes).unwrap_or(usize::MAX)
-        }),
-        body_time: body_time.map_or(default.body_time, Duration::from_secs),
+    receive::Limits {
+        body_bytes: default.body_bytes.min(most_bytes),
         ..default
-    };
+    }
+}
+
+fn read_receive(fields: &mut Fields<'_, '_>, most_bytes: usize) -> (SocketAddr, receive::Limits) {
+    let mut limits = limits(most_bytes);
+    if let Some(bytes) = fields.number("body_limit_bytes", 1024) {
+        limits.body_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        if limits.body_bytes > most_bytes {
+            let what =
+                format!("{bytes} is more than {most_bytes}, the most that the journal takes");
+            let hint = "it takes bodies of an eighth of max_bytes, and none above 64 MiB";
+            fields.mistake("body_limit_bytes", what, Some(hint.to_owned()));
+        }
+    }
+    if let Some(seconds) = fields.number("body_timeout_s", 1) {
+        limits.body_time = Duration::from_secs(seconds);
+    }
     (listen(fields, RECEIVE_LISTEN), limits)
 }
 

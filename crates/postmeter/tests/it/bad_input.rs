@@ -83,6 +83,23 @@ send_frequncy = "first"
 }
 
 #[test]
+fn a_body_limit_above_what_the_journal_takes_is_a_mistake() {
+    let home = Home::new(ONE_CONNECTION, "http://127.0.0.1:1");
+    for (limit, budget) in [(70_000_000_u64, 20_000_000_000_u64), (200_000, 1_048_576)] {
+        home.write(
+            "postmeter.toml",
+            &format!("[receive]\nbody_limit_bytes = {limit}\n[journal]\nmax_bytes = {budget}\n"),
+        );
+        let output = run(&mut home.serve());
+        assert_eq!(output.status.code(), Some(2));
+        assert_lines(
+            &stderr(&output),
+            &[("line 2: receive: body_limit_bytes", "more than")],
+        );
+    }
+}
+
+#[test]
 fn check_finds_the_same_mistakes_without_starting_anything() {
     let home = Home::new(ONE_CONNECTION, "ftp://example.com");
     home.write("postmeter.toml", "[receive]\nlisten = 8080\n");

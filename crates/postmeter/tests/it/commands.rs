@@ -198,6 +198,39 @@ async fn the_connections_survive_a_restart_without_the_file() {
 }
 
 #[tokio::test]
+async fn an_index_that_is_thrown_away_comes_back_and_still_knows_duplicates() {
+    let segment = Segment::start();
+    let mut server = Server::start(&segment);
+    server
+        .send_all(&(0..20).map(opened).collect::<Vec<_>>())
+        .await;
+    assert_eq!(server.signed("no JSON").send().await.unwrap().status(), 200);
+    segment.wait(20).await;
+    let lag_is_gone = |answer: &Value| answer["connections"][0]["lag_records"] == 0;
+    server.api_until("/api/connections", lag_is_gone).await;
+    assert_eq!(server.process.terminate(), Some(0));
+    let mut command = server.home.serve();
+    command.arg("--rebuild-index");
+    let server = Server::with(command, server.home);
+    server
+        .send_all(&(0..21).map(opened).collect::<Vec<_>>())
+        .await;
+    segment.wait(21).await;
+    server.api_until("/api/connections", lag_is_gone).await;
+    assert_eq!(
+        segment.get("/emulator/stats").await["duplicates"],
+        0,
+        "something was sent again"
+    );
+    assert_eq!(segment.calls().await.len(), 21);
+    assert_eq!(
+        server.api("/api/dead-letters").await["total"],
+        1,
+        "buried once"
+    );
+}
+
+#[tokio::test]
 async fn a_disabled_connection_keeps_its_events_until_it_is_enabled() {
     for (from, expected) in [("backlog", 3), ("now", 1)] {
         let segment = Segment::start();
