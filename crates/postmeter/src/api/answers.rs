@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use connections::{Mistake, Mistakes};
 use dispatch::{Attempt, AttemptResult, Condition};
+use jiff::Timestamp;
 use journal::DeadLetter;
 use serde_json::{Value, json};
 
@@ -25,7 +26,7 @@ pub(super) fn status(status: &Status) -> Value {
         "payload_version": connection.options.payload_version.to_string(),
         "state": state,
         "reason": reason,
-        "confirmed_at": status.confirmed_at.map(|at| at.to_string()),
+        "confirmed_at": status.confirmed_at.map(time),
         "lag_records": status.lag.records,
         "oldest_unsettled_s": status.lag.oldest.as_secs_f64(),
         "last_attempt": status.attempts.first().map(attempt),
@@ -61,7 +62,7 @@ fn attempt(attempt: &Attempt) -> Value {
         AttemptResult::Failed { cause } => (None, None, Some(cause)),
     };
     json!({
-        "at": attempt.at.to_string(),
+        "at": time(attempt.at),
         "calls": attempt.calls,
         "status": status,
         "answer": answer,
@@ -70,6 +71,11 @@ fn attempt(attempt: &Attempt) -> Value {
         "body_bytes": attempt.body_bytes,
         "sent_bytes": attempt.sent_bytes,
     })
+}
+
+/// RFC 3339 in UTC, to the millisecond.
+fn time(at: Timestamp) -> String {
+    format!("{at:.3}")
 }
 
 /// What became of a test event.
@@ -90,7 +96,7 @@ pub(super) fn dead_letter_line(operator: &Operator, found: &DeadLetter) -> Value
         "record": letter.place.to_string(),
         "workspace": letter.workspace,
         "connection": letter.connection.as_deref().map(|id| operator.name_of(id)),
-        "buried_at": letter.buried_at.to_string(),
+        "buried_at": time(letter.buried_at),
         "event": letter.event_name,
         "reason": letter.reason,
         "status": letter.answer.as_ref().map(|answer| answer.status),
