@@ -190,12 +190,13 @@ async fn dead_letters(
         after: query.after.map(DeadLetterId::new),
         limit: query.limit.unwrap_or(DEAD_LETTERS).min(MAX_DEAD_LETTERS),
     };
+    // Counted first, so that an answer never counts letters that it does not show.
+    let total = api.operator.journal.dead_letter_count().await?;
     let letters = api.operator.journal.dead_letters(filter).await?;
     let lines: Vec<_> = letters
         .iter()
         .map(|each| dead_letter_line(&api.operator, each))
         .collect();
-    let total = api.operator.journal.dead_letter_count().await?;
     Ok(Json(json!({ "dead_letters": lines, "total": total })).into_response())
 }
 

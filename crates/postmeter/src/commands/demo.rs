@@ -39,6 +39,8 @@ const IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(8).expect("not zero");
 const WARM_UP_EVENTS: u64 = 20_000;
 /// How long the last calls may take to arrive.
 const ARRIVAL_TIME: Duration = Duration::from_mins(1);
+/// How long the index may take to follow.
+const RECOGNITION_TIME: Duration = Duration::from_secs(5);
 /// Calls shown per second; above it, some stand for all.
 const SHOWN_PER_SECOND: u64 = 100;
 /// Latencies kept for the account; the demo may run for days.
@@ -128,6 +130,11 @@ impl Stage {
 
         let report = send(args, webhook, stop).await?;
         let arrived = segment.wait_for_calls(report.accepted, ARRIVAL_TIME).await;
+        let recognised = recognise_all(&observer, report.repeats);
+        // The account says how many were: it need not wait for ever.
+        tokio::time::timeout(RECOGNITION_TIME, recognised)
+            .await
+            .ok();
         curtain.cancel();
         watchers.join_all().await;
         let latencies = timers.join_all().await.into_iter().flatten().collect();
@@ -144,6 +151,14 @@ impl Stage {
         } else {
             ExitCode::from(EXIT_WRONG)
         })
+    }
+}
+
+/// Waits until the indexer has recognised that many duplicates.
+async fn recognise_all(observer: &Observer, repeats: u64) {
+    let mut rounds = tokio::time::interval(Duration::from_millis(10));
+    while observer.duplicates() < repeats {
+        rounds.tick().await;
     }
 }
 

@@ -35,11 +35,9 @@ async fn an_event_that_comes_again_is_answered_200_and_forwarded_once() {
     let stats = segment.get("/emulator/stats").await;
     assert_eq!(segment.calls().await.len(), 3);
     assert_eq!(stats["duplicates"], 0, "a duplicate was forwarded: {stats}");
-    let metrics = server.private_text("/metrics").await;
-    assert!(
-        metrics.contains(r#"postmeter_duplicates_total{workspace="acme"} 2"#),
-        "{metrics}"
-    );
+    server
+        .metrics_until(r#"postmeter_duplicates_total{workspace="acme"} 2"#)
+        .await;
 }
 
 #[tokio::test]

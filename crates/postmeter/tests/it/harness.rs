@@ -405,6 +405,19 @@ impl Server {
             .to_owned()
     }
 
+    /// Waits until the metrics have this line.
+    pub(crate) async fn metrics_until(&self, line: &str) {
+        let begun = Instant::now();
+        loop {
+            let metrics = self.private_text("/metrics").await;
+            if metrics.contains(line) {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{line} is not in {metrics}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Waits until the API's answer at `path` satisfies `until`.
     pub(crate) async fn api_until(&self, path: &str, until: impl Fn(&Value) -> bool) -> Value {
         let begun = Instant::now();
