@@ -133,7 +133,7 @@ async fn until_signal<T, F: Future<Output = anyhow::Result<T>>>(
     work: impl FnOnce(CancellationToken) -> F,
 ) -> anyhow::Result<T> {
     let mut signals = tokio::task::JoinSet::new();
-    let stop = crate::serve::stop_on_signal(&mut signals);
+    let stop = crate::serve::stop_on_signal(&mut signals)?;
     let done = work(stop).await;
     signals.abort_all();
     done

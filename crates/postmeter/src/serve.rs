@@ -243,29 +243,23 @@ async fn house_round(operator: &Operator, observer: &Observer) -> anyhow::Result
     Ok(())
 }
 
-/// Ends on SIGINT or SIGTERM.
-pub(crate) async fn asked_to_stop() -> anyhow::Result<()> {
+/// A token that is cancelled by the first SIGINT or SIGTERM.
+///
+/// Both are heard from the moment it returns, so that nobody who has read an
+/// address from stdout can stop the process too early.
+pub(crate) fn stop_on_signal(tasks: &mut JoinSet<()>) -> anyhow::Result<CancellationToken> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    Ok(())
-}
-
-/// A token that is cancelled by the first SIGINT or SIGTERM.
-pub(crate) fn stop_on_signal(tasks: &mut JoinSet<()>) -> CancellationToken {
     let stop = CancellationToken::new();
     let asked = stop.clone();
     tasks.spawn(async move {
-        if let Err(error) = asked_to_stop().await {
-            error!("signals are not heard: {error:#}");
-            return;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
         info!("stopping");
         asked.cancel();
     });
-    stop
+    Ok(stop)
 }
