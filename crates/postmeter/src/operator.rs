@@ -12,7 +12,7 @@ use connections::{Change, Connection, Connections, Mistakes, Settings, Unlocked}
 use connections::{UnlockedConnection, UnlockedWorkspace, Written};
 use dispatch::{Attempt, Condition};
 use jiff::Timestamp;
-use journal::{Journal, Partition, Place, Seq};
+use journal::{Journal, Partition, Place, ReadError, Seq};
 use receive::{Signature, SigningKey, Workspace, Workspaces};
 use tokio::sync::{Mutex, watch};
 
@@ -191,19 +191,25 @@ impl Operator {
         Ok(connections.to_toml())
     }
 
+    /// Every connection, enabled or not.
+    pub(crate) fn connections(&self) -> Vec<Connection> {
+        let unlocked = self.decided.borrow();
+        let each = unlocked.connections.iter();
+        each.map(|each| each.connection.clone()).collect()
+    }
+
     /// How every connection is doing.
     pub(crate) async fn statuses(&self) -> anyhow::Result<Vec<Status>> {
-        let unlocked = Arc::clone(&self.decided.borrow());
         let mut statuses = Vec::new();
-        for UnlockedConnection { connection, .. } in &unlocked.connections {
+        for connection in self.connections() {
             let line = self.running.line(&connection.id);
             let attempts = line.as_ref().map(|line| line.outbox.recent_attempts());
             statuses.push(Status {
-                connection: connection.clone(),
-                confirmed_at: self.settings.confirmed(connection).await?,
+                confirmed_at: self.settings.confirmed(&connection).await?,
                 condition: line.map(|line| line.outbox.condition().borrow().clone()),
-                lag: self.lag(connection).await?,
+                lag: self.lag(&connection).await?,
                 attempts: attempts.unwrap_or_default(),
+                connection,
             });
         }
         Ok(statuses)
@@ -226,7 +232,11 @@ impl Operator {
                     partition,
                     seq: settled.next(),
                 };
-                let received_at = self.journal.received_at(oldest).await?;
+                let received_at = match self.journal.received_at(oldest).await {
+                    // Its age is lost with it; the feed steps over it.
+                    Err(ReadError::Damaged { .. }) => None,
+                    received_at => received_at?,
+                };
                 let age = received_at.map(|at| Timestamp::now().duration_since(at));
                 let age = age.and_then(|age| Duration::try_from(age).ok());
                 lag.oldest = lag.oldest.max(age.unwrap_or_default());

@@ -224,14 +224,13 @@ async fn keep_house(operator: Operator, observer: Observer, stop: CancellationTo
 /// Trims what nobody needs any more, and measures levels.
 async fn house_round(operator: &Operator, observer: &Observer) -> anyhow::Result<()> {
     let mut keep: Vec<(Partition, Seq)> = Vec::new();
-    for status in operator.statuses().await? {
-        let name = status.connection.name.as_str();
-        observer.lag(name, status.lag);
-        if !status.connection.enabled {
+    for connection in operator.connections() {
+        observer.lag(connection.name.as_str(), operator.lag(&connection).await?);
+        if !connection.enabled {
             continue;
         }
         for partition in operator.journal.partitions() {
-            let settled = operator.settled(&status.connection, partition).await?;
+            let settled = operator.settled(&connection, partition).await?;
             keep.push((partition, settled.next()));
         }
     }
