@@ -5,20 +5,22 @@ mod connections;
 mod indexing;
 mod keeping;
 mod records;
+mod together;
 
-use std::panic::resume_unwind;
 use std::sync::Arc;
 
-use tokio::task::{JoinError, spawn_blocking};
+use tokio::task::spawn_blocking;
 
 pub use keeping::PutError;
 pub use records::ReadError;
 
 use crate::config::Config;
-use crate::embedded::log::{Health, Storage};
-use crate::embedded::{Embedded, Fault, OpenError};
+use crate::embedded::log::Storage;
+use crate::embedded::{Embedded, OpenError};
 use crate::place::{Partition, Seq};
+use crate::room::Health;
 use crate::settle::NewDeadLetter;
+use crate::state::Fault;
 
 /// Why the state could not be read or changed. No change was made in part; after
 /// [`StateError::Storage`] it may have been made as a whole.
@@ -51,6 +53,17 @@ pub enum StateError {
     /// journal must be opened anew.
     #[error("cannot use the journal's state")]
     Storage(#[source] Fault),
+    /// Another node does this work now: leave it, what was meant to be written was
+    /// not.
+    #[error("another node has taken this work over")]
+    Superseded,
+    /// The cluster did not answer, or refused. A change may have been made as a
+    /// whole.
+    #[error("the cluster did not do as it was asked: {cause}")]
+    Cluster {
+        /// What came back, in words.
+        cause: String,
+    },
     /// The log would not give a segment up.
     #[error("cannot trim the journal's log")]
     Trim(#[source] std::io::Error),
@@ -62,22 +75,31 @@ pub enum StateError {
 /// What the journal holds, in numbers. Taking them is cheap.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Stats {
+    /// Each partition, in order.
+    pub partitions: Vec<PartitionStats>,
+    /// Bytes of records on disk.
+    pub bytes: u64,
+    /// The most there may be.
+    pub max_bytes: u64,
+    /// How many pieces they are in: segments, or packs.
+    pub pieces: u64,
+    /// Records that were found to be damaged since the journal was opened.
+    pub damaged: u64,
+    /// How the journal is.
+    pub health: Health,
+}
+
+/// What one partition holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PartitionStats {
+    /// Which partition.
+    pub partition: Partition,
     /// The first record that is kept; none when there is none.
     pub first: Option<Seq>,
     /// The last record on stable storage; none when nothing was ever appended.
     pub last: Option<Seq>,
     /// The last record that is indexed.
     pub indexed: Option<Seq>,
-    /// Bytes of records on disk.
-    pub bytes: u64,
-    /// The most there may be.
-    pub max_bytes: u64,
-    /// How many segments they are in.
-    pub segments: usize,
-    /// Records that were found to be damaged since the journal was opened.
-    pub damaged: u64,
-    /// How the journal is.
-    pub health: Health,
 }
 
 /// A journal that is open. Clones are the same journal.
@@ -87,8 +109,25 @@ pub struct Stats {
 /// [`Journal::close`], and its folder is free.
 #[derive(Clone)]
 pub struct Journal {
-    engine: Arc<Embedded>,
+    engine: Engine,
 }
+
+/// What is behind a journal.
+#[derive(Clone)]
+enum Engine {
+    /// One process with a folder.
+    Embedded(Arc<Embedded>),
+}
+
+/// Does the same with whichever engine it is.
+macro_rules! on_engine {
+    ($journal:ident, $engine:ident => $work:expr) => {
+        match &$journal.engine {
+            Engine::Embedded($engine) => $work,
+        }
+    };
+}
+use on_engine;
 
 /// Opening, closing and what is true of the whole.
 impl Journal {
@@ -114,77 +153,33 @@ impl Journal {
             .await
             .map_err(|_| OpenError::Stopping)?;
         opened.map(|engine| Journal {
-            engine: Arc::new(engine),
+            engine: Engine::Embedded(Arc::new(engine)),
         })
     }
 
     /// The journal's partitions, fixed for its life.
     pub fn partitions(&self) -> impl Iterator<Item = Partition> + use<> {
-        [Partition::ZERO].into_iter()
+        let n_partitions = match &self.engine {
+            Engine::Embedded(_) => 1,
+        };
+        (0..n_partitions).map(Partition::new)
     }
 
     /// What the journal holds.
     pub fn stats(&self) -> Stats {
-        let log = self.engine.log.stats();
-        let derived = self.engine.derived.failed();
-        let failed = self.engine.kept.failed().or(derived);
-        Stats {
-            first: log.first,
-            last: log.last,
-            indexed: *self.engine.derived.watch().borrow(),
-            bytes: log.bytes,
-            max_bytes: self.engine.config.max_bytes,
-            segments: log.segments,
-            damaged: log.damaged,
-            health: match failed {
-                Some(cause) => Health::Poisoned {
-                    cause: cause.to_owned(),
-                },
-                None => log.health,
-            },
-        }
+        on_engine!(self, engine => engine.stats())
     }
 
     /// Gives no more permits, commits what was appended, and brings the state
     /// onto stable storage. The folder is free once every clone is dropped.
     pub async fn close(&self) -> Result<(), StateError> {
-        self.on_state(Embedded::close).await
+        on_engine!(self, engine => engine.shut().await)
     }
 
-    /// Does what blocks on a thread that may.
-    async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Embedded) -> T + Send + 'static,
-    ) -> Option<T> {
-        let engine = Arc::clone(&self.engine);
-        finished(spawn_blocking(move || work(&engine)).await)
-    }
-
-    async fn on_state<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Embedded) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, StateError> {
-        let done = self.blocking(work).await.ok_or(StateError::Stopping)?;
-        done.map_err(StateError::Storage)
-    }
-}
-
-/// What the work came to; none when the runtime stopped before it was begun.
-fn finished<T>(joined: Result<T, JoinError>) -> Option<T> {
-    match joined {
-        Ok(done) => Some(done),
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => resume_unwind(panic),
-            Err(_) => None,
-        },
-    }
-}
-
-/// The partition as its own error, unless it is the one there is.
-fn known(partition: Partition) -> Result<(), Partition> {
-    match partition {
-        Partition::ZERO => Ok(()),
-        unknown => Err(unknown),
+    /// The partition as its own error, unless the journal has it.
+    fn known(&self, partition: Partition) -> Result<(), Partition> {
+        let known = self.partitions().any(|there| there == partition);
+        known.then_some(()).ok_or(partition)
     }
 }
 

@@ -15,25 +15,35 @@
 //! neither JSON nor HTTP: what an event says, and where it goes, is told by
 //! others or not at all.
 
+mod append;
 mod config;
 mod embedded;
 mod index;
 mod journal;
+mod lock;
+mod peers;
 mod place;
 mod record;
+mod room;
 mod settle;
+mod state;
 
+pub use append::{AppendError, Permit, Stored};
 pub use config::Config;
-pub use embedded::log::{AppendError, Health, Permit, Trimmed, Unavailable};
-pub use embedded::{Fault, OpenError};
+pub use embedded::OpenError;
+pub use embedded::log::Trimmed;
 pub use index::{ClaimKey, IndexEntry, Term, TermKind};
-pub use journal::{Journal, PutError, ReadError, StateError, Stats};
+pub use journal::{Journal, PartitionStats, PutError, ReadError, StateError, Stats};
+pub use peers::{Duty, Node, NodeId, Question, Tenure, Word};
 pub use place::{ParsePlaceError, Partition, Place, Seq};
-pub use record::{Draft, Entry, Indexed, ReadLimit, Record, Verdict};
+pub use record::{Affinity, Draft, Entry, Indexed, ReadLimit, Record, Verdict};
+pub use room::{Health, Unavailable};
 pub use settle::{
     Answer, DeadLetter, DeadLetterFilter, DeadLetterId, NewDeadLetter, Revision, Setting,
     Settlement,
 };
+
+pub use state::Fault;
 
 /// The log on its own, on storage of one's own: for tests that cut the power.
 pub mod log {

@@ -3,6 +3,8 @@
 //!
 //! A body is bytes and stays bytes: nothing here knows what an event looks like.
 
+pub(crate) mod format;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 
@@ -18,8 +20,29 @@ pub struct Draft {
     /// The signing key that matched, if one did: at most
     /// [`Draft::MAX_NAME_BYTES`] bytes.
     pub signed_by: Option<String>,
+    /// What decides the partition: events that may be the same, or of one
+    /// message to one person, have the same. Not kept.
+    pub affinity: Affinity,
     /// The raw body, exactly as it arrived.
     pub body: Bytes,
+}
+
+/// What keeps drafts together in one partition, in their order: a hash, chosen by
+/// the caller.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Affinity(u64);
+
+impl Affinity {
+    /// Of whatever hashes to `hash`.
+    pub const fn new(hash: u64) -> Affinity {
+        Affinity(hash)
+    }
+
+    /// Which of so many partitions it is; the first where there is none.
+    pub(crate) fn among(self, partitions: usize) -> usize {
+        let partitions = u64::try_from(partitions.max(1)).unwrap_or(u64::MAX);
+        usize::try_from(self.0 % partitions).expect("below a number of partitions")
+    }
 }
 
 impl Draft {
@@ -27,6 +50,8 @@ impl Draft {
     pub const MAX_NAME_BYTES: usize = 255;
     /// The largest body that a journal keeps.
     pub const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
+    /// The most bytes that a record takes beyond its body.
+    pub(crate) const MAX_OVERHEAD_BYTES: usize = format::HEADER_BYTES + 2 * Draft::MAX_NAME_BYTES;
 }
 
 /// An event as journaled.

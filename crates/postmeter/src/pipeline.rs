@@ -13,5 +13,5 @@
 
 pub(crate) mod feed;
 pub(crate) mod indexer;
-mod keys;
+pub(crate) mod keys;
 mod ledger;

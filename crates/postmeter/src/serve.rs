@@ -27,6 +27,7 @@ use crate::http;
 use crate::observe::Observer;
 use crate::operator::{Apply, Operator};
 use crate::pipeline::indexer::Indexer;
+use crate::pipeline::keys;
 use crate::supervisor::{self, Workshop};
 use crate::token::Token;
 
@@ -139,6 +140,7 @@ impl Server {
             journal: journal.clone(),
             workspaces: operator.workspaces(),
             limits: config.limits,
+            affinity: keys::affinity,
         };
         let public =
             receive::router(intake).layer(from_fn_with_state(observer.clone(), count_answer));

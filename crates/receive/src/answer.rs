@@ -24,8 +24,8 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(5);
 pub enum Answer {
     /// 200: the event is on stable storage.
     Journaled {
-        /// Where it is.
-        place: Place,
+        /// Where it is; `None` where the journal has yet to number it.
+        place: Option<Place>,
         /// The key that verified it; `None` where signatures are off.
         signed_by: Option<KeyId>,
     },
@@ -91,7 +91,10 @@ impl Answer {
 
     fn text(&self) -> String {
         match self {
-            Answer::Journaled { place, .. } => format!("journaled as record {place}\n"),
+            Answer::Journaled { place: None, .. } => "journaled\n".to_owned(),
+            Answer::Journaled {
+                place: Some(place), ..
+            } => format!("journaled as record {place}\n"),
             Answer::Refused(refusal) => format!("{refusal}\n"),
             Answer::UnknownWorkspace => "no workspace has this name\n".to_owned(),
             Answer::TooLarge(error) | Answer::Unread(error) => format!("{error}\n"),

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::routing::post;
 use jiff::Timestamp;
-use journal::{Draft, Journal};
+use journal::{Affinity, Draft, Journal};
 use tokio::sync::watch;
 
 use crate::answer::{Answer, Receipt, StoreError};
@@ -23,6 +23,8 @@ pub struct Intake {
     pub workspaces: watch::Receiver<Arc<Workspaces>>,
     /// What a request may cost.
     pub limits: Limits,
+    /// Tells from a body what keeps it together with others in one partition.
+    pub affinity: fn(&[u8]) -> Affinity,
 }
 
 /// The public routes. Each response carries a [`Receipt`].
@@ -67,11 +69,15 @@ async fn take(
     let verified = unverified
         .verify(workspace, received_at)
         .map_err(Answer::Refused)?;
-    let draft = draft(workspace, &verified, received_at);
+    let mut draft = draft(workspace, &verified, received_at);
+    // Nothing to decide where there is one partition: then nobody looks inside.
+    if intake.journal.partitions().nth(1).is_some() {
+        draft.affinity = (intake.affinity)(&draft.body);
+    }
     let stored = store(&intake.journal, draft).await;
-    let place = stored.map_err(|error| Answer::Unavailable(Arc::new(error)))?;
+    let stored = stored.map_err(|error| Answer::Unavailable(Arc::new(error)))?;
     Ok(Answer::Journaled {
-        place,
+        place: stored.place,
         signed_by: verified.signed_by().cloned(),
     })
 }
@@ -81,11 +87,12 @@ fn draft(workspace: &Workspace, verified: &Verified, received_at: Timestamp) -> 
         received_at,
         workspace: workspace.name.to_string(),
         signed_by: verified.signed_by().map(ToString::to_string),
+        affinity: Affinity::default(),
         body: verified.body().clone(),
     }
 }
 
-async fn store(journal: &Journal, draft: Draft) -> Result<journal::Place, StoreError> {
+async fn store(journal: &Journal, draft: Draft) -> Result<journal::Stored, StoreError> {
     let permit = journal.reserve(draft.body.len())?;
     Ok(permit.append(draft).await?)
 }

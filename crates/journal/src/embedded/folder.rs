@@ -72,7 +72,7 @@ pub enum OpenError {
         dir: PathBuf,
         /// What the database said.
         #[source]
-        source: super::state::Fault,
+        source: crate::state::Fault,
     },
     /// The runtime is shutting down.
     #[error("the journal was not opened because the process is stopping")]

@@ -11,26 +11,25 @@
 //!
 //! Everything here blocks; the handle in front of it keeps that off the runtime.
 
+mod engine;
 mod folder;
 pub(crate) mod log;
-mod state;
 
 use std::panic::resume_unwind;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
 use std::thread;
 
 use tracing::error;
 
-pub use folder::OpenError;
-pub use state::Fault;
-
-pub(crate) use state::{Derived, IndexFault, Kept, Put};
-
 use self::folder::Folder;
 use self::log::{Disk, Log, Storage, make_folder};
-use self::state::DerivedLimits;
 use crate::config::Config;
+use crate::journal::{PartitionStats, Stats};
+use crate::place::Partition;
+use crate::room::Health;
+use crate::state::{Derived, DerivedLimits, Fault, Kept};
+pub use folder::OpenError;
 
 const LOG_FOLDER: &str = "log";
 const STATE_FOLDER: &str = "state";
@@ -54,6 +53,30 @@ impl Drop for Embedded {
 }
 
 impl Embedded {
+    /// What the journal holds.
+    pub(crate) fn stats(&self) -> Stats {
+        let log = self.log.stats();
+        let failed = self.kept.failed().or(self.derived.failed());
+        Stats {
+            partitions: vec![PartitionStats {
+                partition: Partition::ZERO,
+                first: log.first,
+                last: log.last,
+                indexed: *self.derived.watch().borrow(),
+            }],
+            bytes: log.bytes,
+            max_bytes: self.config.max_bytes,
+            pieces: log.segments as u64,
+            damaged: log.damaged,
+            health: match failed {
+                Some(cause) => Health::Poisoned {
+                    cause: cause.to_owned(),
+                },
+                None => log.health,
+            },
+        }
+    }
+
     /// Commits what was appended, and writes out what is in memory only.
     pub(crate) fn close(&self) -> Result<(), Fault> {
         self.log.close();
@@ -123,20 +146,4 @@ fn open_state(dir: &Path, config: &Config) -> Result<(Kept, Derived), Fault> {
         let derived = derived.unwrap_or_else(|panic| resume_unwind(panic));
         Ok((kept?, derived?))
     })
-}
-
-/// Locks, whether or not a thread panicked while it held the lock: what is
-/// locked here is changed in single steps and never left half done.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// As [`lock`], for reading.
-fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// As [`lock`], for writing.
-fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
-    lock.write().unwrap_or_else(PoisonError::into_inner)
 }

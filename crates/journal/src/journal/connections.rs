@@ -1,8 +1,6 @@
 //! How far each connection has come, and what it claimed on the way.
 
-use jiff::Timestamp;
-
-use super::{Journal, StateError, check_letter, known, name};
+use super::{Engine, Journal, StateError, check_letter, name, on_engine};
 use crate::index::ClaimKey;
 use crate::place::{Partition, Place, Seq};
 use crate::settle::Settlement;
@@ -16,10 +14,10 @@ impl Journal {
         connection: &str,
         partition: Partition,
     ) -> Result<Option<Seq>, StateError> {
-        known(partition).map_err(StateError::UnknownPartition)?;
+        self.known(partition)
+            .map_err(StateError::UnknownPartition)?;
         let connection = name(connection)?;
-        self.on_state(move |engine| engine.kept.cursor(&connection, partition))
-            .await
+        on_engine!(self, engine => engine.cursor(connection, partition).await)
     }
 
     /// Puts the cursor of `connection` behind `settled`, forwards or backwards.
@@ -32,20 +30,22 @@ impl Journal {
     ) -> Result<(), StateError> {
         let place = self.durable_place(partition, settled)?;
         let connection = name(connection)?;
-        self.on_state(move |engine| engine.kept.place_cursor(&connection, place))
-            .await
+        on_engine!(self, engine => engine.place_cursor(connection, place).await)
     }
 
-    /// Who holds each of these first-only claims of `connection`.
+    /// Who holds each of these first-only claims of `connection`, among the
+    /// records of this partition.
     pub async fn first_claims(
         &self,
         connection: &str,
+        partition: Partition,
         keys: &[ClaimKey],
     ) -> Result<Vec<Option<Place>>, StateError> {
+        self.known(partition)
+            .map_err(StateError::UnknownPartition)?;
         let connection = name(connection)?;
         let keys = keys.to_vec();
-        self.on_state(move |engine| engine.kept.first_claims(&connection, &keys))
-            .await
+        on_engine!(self, engine => engine.first_claims(connection, partition, keys).await)
     }
 
     /// Moves a cursor, with the claims and burials that were made on the way, in
@@ -58,31 +58,27 @@ impl Journal {
         name(&settlement.connection)?;
         let mut letters = settlement.dead_letters.iter();
         letters.try_for_each(check_letter)?;
-        self.on_state(move |engine| {
-            let now = engine.log.newest_at().unwrap_or(Timestamp::UNIX_EPOCH);
-            engine.kept.settle(&settlement, now)
-        })
-        .await
+        on_engine!(self, engine => engine.settle(settlement).await)
     }
 
     /// Makes every first-only claim of `connection` free again.
     pub async fn reset_claims(&self, connection: &str) -> Result<(), StateError> {
         let connection = name(connection)?;
-        self.on_state(move |engine| engine.kept.reset_claims(&connection))
-            .await
+        on_engine!(self, engine => engine.reset_claims(connection).await)
     }
 
     /// Forgets the cursors and claims of `connection`. Its dead letters stay.
     pub async fn forget_connection(&self, connection: &str) -> Result<(), StateError> {
         let connection = name(connection)?;
-        self.on_state(move |engine| engine.kept.forget_connection(&connection))
-            .await
+        on_engine!(self, engine => engine.forget_connection(connection).await)
     }
 
     /// Nothing may depend on a record that a power cut could take away.
     fn durable_place(&self, partition: Partition, seq: Seq) -> Result<Place, StateError> {
-        known(partition).map_err(StateError::UnknownPartition)?;
-        if seq > self.engine.log.durable_seq() {
+        self.known(partition)
+            .map_err(StateError::UnknownPartition)?;
+        let durable = *self.durable(partition).borrow();
+        if seq > durable.unwrap_or(Seq::ZERO) {
             return Err(StateError::NotDurable { seq });
         }
         Ok(Place::new(partition, seq))

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use journal::log::{Expiry, Log, Storage};
-use journal::{AppendError, Config, Entry, Health, Place, Seq, Unavailable};
+use journal::{AppendError, Config, Entry, Health, Seq, Stored, Unavailable};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::disk::{Disk, Entries, Fault, OUTCOMES, Unsynced};
@@ -70,7 +70,7 @@ struct Oracle {
     trimmed: u64,
 }
 
-type Answer = Pin<Box<dyn Future<Output = Result<Place, AppendError>>>>;
+type Answer = Pin<Box<dyn Future<Output = Result<Stored, AppendError>>>>;
 
 /// An append on its way; refused when there is no answer to wait for.
 struct Pending {
@@ -156,9 +156,10 @@ impl Oracle {
     }
 
     fn finish(&mut self, Pending { body, answer }: Pending) {
-        let Some(Ok(place)) = answer.map(wait) else {
+        let Some(Ok(stored)) = answer.map(wait) else {
             return;
         };
+        let place = placed(stored);
         let before = self.acknowledged.insert(place.seq, body.clone());
         assert_eq!(before, None, "place {place} was acknowledged twice");
         let seen = self.seen.insert(place.seq, body);
@@ -404,7 +405,7 @@ fn nothing_is_given_a_place_that_the_state_knows_already() {
     let storage: Arc<dyn Storage> = Arc::new(disk.clone());
     let log = Log::open(storage, &config(), Seq::new(41)).unwrap();
     let permit = log.reserve(10).unwrap();
-    let place = wait(permit.append(draft("a"))).unwrap();
+    let place = placed(wait(permit.append(draft("a"))).unwrap());
     assert_eq!(place.seq, Seq::new(42));
     assert_eq!(disk.names(), ["00000000000000000042.log"]);
 }

@@ -141,7 +141,7 @@ impl Model {
             answers.push((self.last(), permit.append(draft(body))));
         }
         for (number, answer) in answers {
-            assert_eq!(answer.await.unwrap(), place(number));
+            assert_eq!(placed(answer.await.unwrap()), place(number));
         }
     }
 
@@ -265,7 +265,9 @@ impl Model {
             keep_from = keep_from.min(cursor + 1);
         }
         journal.trim(noon(), &keep).await.unwrap();
-        let first = journal.stats().first.map_or(self.first, Seq::get);
+        let first = journal.stats().partitions[0]
+            .first
+            .map_or(self.first, Seq::get);
         assert!(first >= self.first);
         assert!(first == self.first || first <= keep_from);
         self.first = first;
@@ -370,7 +372,10 @@ impl Model {
             let expected: Vec<_> = (0..KEYS)
                 .map(|byte| self.claims.get(&(index, byte)).copied().map(place))
                 .collect();
-            assert_eq!(journal.first_claims(name, &keys).await.unwrap(), expected);
+            assert_eq!(
+                journal.first_claims(name, P, &keys).await.unwrap(),
+                expected
+            );
             let filter = journal::DeadLetterFilter {
                 connection: Some(name.to_owned()),
                 after: None,

@@ -66,7 +66,7 @@ async fn told(journal: &Journal) -> Vec<String> {
         format!("{:?}", journal.read_indexed(place(1), ALL).await.unwrap()),
         format!("{:?}", journal.look_up(&person("ada"), 9).await.unwrap()),
         format!("{:?}", journal.cursor("eu", P).await.unwrap()),
-        format!("{:?}", journal.first_claims("eu", &[key(b'x')]).await),
+        format!("{:?}", journal.first_claims("eu", P, &[key(b'x')]).await),
         format!("{:?}", journal.dead_letters(letters).await.unwrap()),
         format!("{:?}", journal.dead_letter_count().await.unwrap()),
         format!("{:?}", journal.setting("connections").await.unwrap()),

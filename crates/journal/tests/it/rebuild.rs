@@ -215,7 +215,7 @@ async fn a_rebuild_begins_at_the_first_record_that_is_kept() {
     let engine = Engine::with(|config| config.segment_bytes = 4000);
     let journal = filled(&engine).await;
     journal.trim(days_later(31), &[]).await.unwrap();
-    let first = journal.stats().first.unwrap();
+    let first = journal.stats().partitions[0].first.unwrap();
     assert!(first > seq(50));
     journal.rebuild_index().await.unwrap();
     index_all(&journal).await;

@@ -7,8 +7,9 @@ use std::path::Path;
 use bytes::Bytes;
 use jiff::{Timestamp, ToSpan as _};
 use journal::{
-    ClaimKey, Config, DeadLetterFilter, Draft, Entry, IndexEntry, Journal, NewDeadLetter,
-    OpenError, Partition, Place, ReadLimit, Record, Seq, Settlement, Term, TermKind, Verdict,
+    Affinity, ClaimKey, Config, DeadLetterFilter, Draft, Entry, IndexEntry, Journal, NewDeadLetter,
+    OpenError, Partition, Place, ReadLimit, Record, Seq, Settlement, Stored, Term, TermKind,
+    Verdict,
 };
 use tempfile::TempDir;
 
@@ -79,12 +80,18 @@ pub(crate) fn draft(body: impl Into<Bytes>) -> Draft {
         received_at: noon(),
         workspace: "shop".to_owned(),
         signed_by: Some("key-1".to_owned()),
+        affinity: Affinity::default(),
         body: body.into(),
     }
 }
 
+/// Where a record is, in an engine that numbers before it answers.
+pub(crate) fn placed(stored: Stored) -> Place {
+    stored.place.unwrap()
+}
+
 pub(crate) async fn append(journal: &Journal, body: impl Into<Bytes>) -> Place {
-    journal.append(draft(body)).unwrap().await.unwrap()
+    placed(journal.append(draft(body)).unwrap().await.unwrap())
 }
 
 /// Appends as many records of so many bytes each, one after another.

@@ -217,7 +217,10 @@ impl Feed {
             .collect();
         let held = match keys.as_slice() {
             [] => Vec::new(),
-            keys => self.journal.first_claims(&self.connection.id, keys).await?,
+            keys => {
+                let (id, partition) = (&self.connection.id, self.partition);
+                self.journal.first_claims(id, partition, keys).await?
+            }
         };
         let mut held = keys.into_iter().zip(held);
         for (record, call) in shaped {

@@ -14,7 +14,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{Request, StatusCode};
-use journal::{Config, Entry, Journal, Place, ReadLimit, Seq};
+use journal::{Affinity, Config, Entry, Journal, Place, ReadLimit, Seq};
 use receive::{Intake, Limits, Receipt, Signature, SigningKey, Workspace, router};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -56,6 +56,7 @@ impl Stage {
             journal: journal.clone(),
             workspaces,
             limits,
+            affinity: |_| Affinity::default(),
         };
         Stage {
             journal,

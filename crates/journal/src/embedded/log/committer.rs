@@ -10,76 +10,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 
-use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use super::Shared;
-use super::format::{self, MAX_OVERHEAD_BYTES, segment_name};
-use super::room::Claim;
-use super::segments::Segment;
+use super::segments::{Segment, segment_name};
 use super::storage::StoredFile;
+use crate::append::{AppendError, Job, Stored};
 use crate::place::{Partition, Place, Seq};
-use crate::record::Draft;
+use crate::record::format;
 
 /// The most records that one sync answers.
 const MAX_GROUP_RECORDS: usize = 4096;
 /// The most bytes that one sync answers, unless one record alone is larger.
 const MAX_GROUP_BYTES: usize = 4 * 1024 * 1024;
-
-/// Why a draft was not journaled.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum AppendError {
-    /// The workspace's name exceeds [`Draft::MAX_NAME_BYTES`]: refuse it.
-    #[error("a workspace name of {bytes} bytes is more than the journal keeps")]
-    WorkspaceTooLong {
-        /// Its length.
-        bytes: usize,
-    },
-    /// The key's name exceeds [`Draft::MAX_NAME_BYTES`]: refuse it.
-    #[error("a key name of {bytes} bytes is more than the journal keeps")]
-    SignerTooLong {
-        /// Its length.
-        bytes: usize,
-    },
-    /// The body is larger than what was reserved for it.
-    #[error("a body of {bytes} bytes is more than the {reserved} that were reserved")]
-    BodyTooLarge {
-        /// Its length.
-        bytes: usize,
-        /// What the permit was for.
-        reserved: usize,
-    },
-    /// The write failed. A later one may succeed.
-    #[error("cannot write to the journal's log")]
-    Write(#[source] Arc<io::Error>),
-    /// The sync failed, now or earlier. Whether the record will be there when
-    /// the journal is opened anew is unknown.
-    #[error("cannot sync the journal's log, so it takes nothing more")]
-    Poisoned(#[source] Arc<io::Error>),
-    /// The journal was closed before the draft reached it.
-    #[error("the journal is closed")]
-    Closed,
-}
-
-/// A draft on its way, with the room it holds and who waits for it.
-pub(super) struct Job {
-    pub(super) draft: Draft,
-    pub(super) claim: Claim,
-    pub(super) answer: oneshot::Sender<Result<Place, AppendError>>,
-}
-
-impl Job {
-    fn bytes(&self) -> usize {
-        self.draft.body.len() + MAX_OVERHEAD_BYTES
-    }
-
-    /// Gives the room back first, so that whoever is answered can have it.
-    fn answer(self, answer: Result<Place, AppendError>) {
-        drop(self.claim);
-        // Nobody waits any more when a request was cancelled; the record stays.
-        self.answer.send(answer).ok();
-    }
-}
 
 /// The thread's state. It owns the segment that is written to.
 pub(super) struct Committer {
@@ -254,7 +197,8 @@ impl Committer {
         self.shared.durable.send_replace(Some(self.next.previous()));
         let mut seq = first;
         for job in group {
-            job.answer(Ok(Place::new(Partition::ZERO, seq)));
+            let place = Some(Place::new(Partition::ZERO, seq));
+            job.answer(Ok(Stored { place }));
             seq = seq.next();
         }
     }

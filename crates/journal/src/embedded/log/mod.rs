@@ -15,16 +15,13 @@
 
 mod committer;
 mod damage;
-mod format;
 mod read;
 mod recover;
-mod room;
 mod segments;
 mod storage;
 mod trim;
 mod walk;
 
-use std::future::Future;
 use std::io;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -32,26 +29,24 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use jiff::Timestamp;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tracing::error;
 
-pub use committer::AppendError;
-pub use room::{Health, Unavailable};
 pub use storage::{Listed, Storage, StoredFile};
 pub use trim::{Expiry, Trimmed};
 
 pub(crate) use read::Lookup;
 pub(crate) use storage::{Disk, make_folder, sync_folder};
 
-use self::committer::{Committer, Job};
+use self::committer::Committer;
 use self::damage::Damage;
 use self::recover::{Tail, recover_tail};
-use self::room::{Claim, Room};
-use self::segments::{Segment, Segments};
+use self::segments::{Segment, Segments, parse_segment_name, segment_name};
+use crate::append::{Job, Permit, Queue};
 use crate::config::Config;
-use crate::embedded::lock;
-use crate::place::{Place, Seq};
-use crate::record::Draft;
+use crate::lock::lock;
+use crate::place::Seq;
+use crate::room::{Health, Limits, Room, Unavailable};
 
 /// A log that is open. Dropping it commits what waits.
 pub struct Log {
@@ -106,12 +101,17 @@ impl Log {
         let (tail, bytes) = load(&storage, &segments, floor)?;
         let last = (tail.last > Seq::ZERO).then_some(tail.last);
         let newest = tail.received_at.map_or(i64::MIN, Timestamp::as_second);
+        let limits = Limits {
+            max_bytes: config.max_bytes,
+            queue_records: config.queue_records,
+            queue_bytes: config.queue_bytes,
+        };
         let shared = Arc::new(Shared {
             storage,
             segment_bytes: config.segment_bytes,
             max_bytes: config.max_bytes,
             segments,
-            room: Arc::new(Room::new(config, bytes)),
+            room: Arc::new(Room::new(limits, bytes)),
             durable: watch::Sender::new(last),
             newest_second: AtomicI64::new(newest),
             damage: Mutex::default(),
@@ -134,7 +134,7 @@ impl Log {
     pub fn reserve(&self, body_bytes: usize) -> Result<Permit, Unavailable> {
         Ok(Permit {
             claim: self.shared.room.claim(body_bytes)?,
-            queue: Arc::clone(&self.queue),
+            queue: Queue::Thread(Arc::clone(&self.queue)),
         })
     }
 
@@ -189,64 +189,12 @@ impl Drop for Log {
     }
 }
 
-/// Room for one record. Dropping it gives the room back.
-#[must_use = "a permit holds room until it is used or dropped"]
-pub struct Permit {
-    claim: Claim,
-    queue: Arc<Mutex<Option<SyncSender<Job>>>>,
-}
-
-impl Permit {
-    /// Hands the draft over to be journaled, at once; the answer comes when the
-    /// record is on stable storage. Who stops waiting does not undo the append.
-    pub fn append(
-        self,
-        draft: Draft,
-    ) -> impl Future<Output = Result<Place, AppendError>> + Send + use<> {
-        let sent = self.send(draft);
-        async move { sent?.await.unwrap_or(Err(AppendError::Closed)) }
-    }
-
-    fn send(
-        self,
-        draft: Draft,
-    ) -> Result<oneshot::Receiver<Result<Place, AppendError>>, AppendError> {
-        check(&draft, self.claim.body_bytes)?;
-        let (answer, answered) = oneshot::channel();
-        let job = Job {
-            draft,
-            claim: self.claim,
-            answer,
-        };
-        let queue = lock(&self.queue);
-        let sender = queue.as_ref().ok_or(AppendError::Closed)?;
-        sender.try_send(job).map_err(|_| AppendError::Closed)?;
-        Ok(answered)
-    }
-}
-
-fn check(draft: &Draft, reserved: usize) -> Result<(), AppendError> {
-    let bytes = draft.workspace.len();
-    if bytes > Draft::MAX_NAME_BYTES {
-        return Err(AppendError::WorkspaceTooLong { bytes });
-    }
-    let bytes = draft.signed_by.as_ref().map_or(0, String::len);
-    if bytes > Draft::MAX_NAME_BYTES {
-        return Err(AppendError::SignerTooLong { bytes });
-    }
-    let bytes = draft.body.len();
-    if bytes > reserved {
-        return Err(AppendError::BodyTooLarge { bytes, reserved });
-    }
-    Ok(())
-}
-
 /// Lists the segments and recovers the last of them. Tells how many bytes they
 /// all take.
 fn load(storage: &Arc<dyn Storage>, segments: &Segments, floor: Seq) -> io::Result<(Tail, u64)> {
     let mut listed = Vec::new();
     for file in storage.list()? {
-        if let Some(first) = format::parse_segment_name(&file.name) {
+        if let Some(first) = parse_segment_name(&file.name) {
             listed.push((first, file.bytes));
         }
     }
@@ -274,7 +222,7 @@ fn load(storage: &Arc<dyn Storage>, segments: &Segments, floor: Seq) -> io::Resu
 /// Recovers the segment that begins with `first`, and makes sure that what it
 /// keeps stays.
 fn recover(storage: &Arc<dyn Storage>, first: Seq, floor: Seq) -> io::Result<Tail> {
-    let file = storage.open(&format::segment_name(first))?;
+    let file = storage.open(&segment_name(first))?;
     // What is read back may be in memory only. Nobody may see it before it is
     // where a power cut cannot take it away again.
     file.sync()?;

@@ -10,7 +10,7 @@ use tracing::error;
 use super::Log;
 use super::segments::Holding;
 use super::walk::Walk;
-use crate::embedded::lock;
+use crate::lock::lock;
 use crate::place::Seq;
 use crate::record::{Entry, ReadLimit, Record};
 

@@ -8,12 +8,14 @@ use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 
-use super::format::segment_name;
 use super::storage::{Storage, StoredFile};
 use super::walk::Span;
-use crate::embedded::lock;
+use crate::lock::lock;
 use crate::place::Seq;
 
+/// A segment's name is the seq of its first record, in so many digits, and this.
+const SUFFIX: &str = ".log";
+const SEQ_DIGITS: usize = 20;
 /// The most segments that are held open for reading.
 const MAX_OPEN_FILES: usize = 32;
 /// How far apart the remembered offsets of a segment are, at least.
@@ -202,6 +204,44 @@ impl Segments {
         inner.open.push_back((first, file));
         if inner.open.len() > MAX_OPEN_FILES {
             inner.open.pop_front();
+        }
+    }
+}
+
+/// The name of the segment that begins with `first`.
+pub(super) fn segment_name(first: Seq) -> String {
+    format!("{:0SEQ_DIGITS$}{SUFFIX}", first.get())
+}
+
+/// The first seq of the segment with this name; none when it is another file's.
+pub(super) fn parse_segment_name(name: &str) -> Option<Seq> {
+    let digits = name.strip_suffix(SUFFIX)?;
+    if digits.len() != SEQ_DIGITS || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    digits
+        .parse()
+        .ok()
+        .map(Seq::new)
+        .filter(|seq| *seq > Seq::ZERO)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_is_named_by_its_first_record() {
+        let name = segment_name(Seq::new(4711));
+        assert_eq!(name, "00000000000000004711.log");
+        assert_eq!(parse_segment_name(&name), Some(Seq::new(4711)));
+        for other in [
+            "FORMAT",
+            "4711.log",
+            "00000000000000000000.log",
+            "+0000000000000004711.log",
+        ] {
+            assert_eq!(parse_segment_name(other), None, "{other}");
         }
     }
 }

@@ -7,9 +7,8 @@ use jiff::Timestamp;
 use tracing::info;
 
 use super::Log;
-use super::format::segment_name;
-use super::segments::Holding;
-use crate::embedded::lock;
+use super::segments::{Holding, segment_name};
+use crate::lock::lock;
 use crate::place::Seq;
 
 /// The part of the byte budget that trimming keeps free, so that intake need
@@ -30,8 +29,8 @@ pub struct Expiry {
 /// What went.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Trimmed {
-    /// How many segments were unlinked.
-    pub segments: u64,
+    /// How many pieces of the log went: segments that were unlinked, or packs.
+    pub pieces: u64,
     /// How many bytes they took.
     pub bytes: u64,
 }
@@ -53,15 +52,15 @@ impl Log {
             if !self.may_go(above, expiry)? {
                 break;
             }
-            trimmed.segments += 1;
+            trimmed.pieces += 1;
             trimmed.bytes += self.unlink(oldest)?;
             rest = above;
         }
-        if trimmed.segments > 0 {
+        if trimmed.pieces > 0 {
             let first = self.first();
             lock(&self.shared.damage).trim(first);
             info!(
-                trimmed.segments,
+                trimmed.pieces,
                 trimmed.bytes, "trimmed the journal up to record {first}"
             );
         }

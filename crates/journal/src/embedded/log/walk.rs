@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::format::{HEADER_BYTES, Header, MAGIC};
 use super::storage::StoredFile;
 use crate::place::Seq;
 use crate::record::Record;
+use crate::record::format::{HEADER_BYTES, Header, MAGIC};
 
 /// Where a walk begins and where it ends.
 #[derive(Clone, Copy, Debug)]

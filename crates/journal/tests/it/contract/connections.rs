@@ -61,10 +61,10 @@ async fn a_claim_stays_with_its_holder() {
     journal.settle(second).await.unwrap();
     let journal = engine.reopen(journal).await;
     let keys = [key(b'a'), key(b'b'), key(b'c'), key(b'd')];
-    let holders = journal.first_claims("eu", &keys).await.unwrap();
+    let holders = journal.first_claims("eu", P, &keys).await.unwrap();
     let expected = [Some(place(1)), Some(place(2)), Some(place(4)), None];
     assert_eq!(holders, expected);
-    let others = journal.first_claims("us", &keys).await.unwrap();
+    let others = journal.first_claims("us", P, &keys).await.unwrap();
     assert_eq!(others, [None; 4]);
 }
 
@@ -82,7 +82,7 @@ async fn claims_that_are_reset_can_be_made_again() {
     }
     journal.reset_claims("eu").await.unwrap();
     let holder = async |connection| {
-        let holders = journal.first_claims(connection, &[key(b'a')]).await;
+        let holders = journal.first_claims(connection, P, &[key(b'a')]).await;
         holders.unwrap()[0]
     };
     assert_eq!(holder("eu").await, None);
@@ -112,7 +112,7 @@ async fn a_forgotten_connection_has_neither_cursor_nor_claims() {
     journal.forget_connection("eu").await.unwrap();
     let journal = engine.reopen(journal).await;
     assert_eq!(journal.cursor("eu", P).await.unwrap(), None);
-    let holders = journal.first_claims("eu", &[key(b'a')]).await.unwrap();
+    let holders = journal.first_claims("eu", P, &[key(b'a')]).await.unwrap();
     assert_eq!(holders, [None]);
     assert_eq!(journal.cursor("eu-2", P).await.unwrap(), Some(seq(1)));
     assert_eq!(reasons(&journal).await, ["eu-2", "eu"]);

@@ -30,15 +30,15 @@ async fn records_go_when_they_are_older_than_the_retention() {
     let journal = engine.open().await;
     fill(&journal).await;
     let trimmed = journal.trim(days_later(29), &[]).await.unwrap();
-    assert_eq!(trimmed.segments, 0);
+    assert_eq!(trimmed.pieces, 0);
     let bytes = journal.stats().bytes;
 
     let trimmed = journal.trim(days_later(31), &[]).await.unwrap();
 
-    assert_eq!(trimmed.segments, 3);
+    assert_eq!(trimmed.pieces, 3);
     assert_eq!(journal.stats().bytes, bytes - trimmed.bytes);
     assert_eq!(first_kept(&journal).await, 10);
-    assert_eq!(journal.stats().first, Some(seq(10)));
+    assert_eq!(journal.stats().partitions[0].first, Some(seq(10)));
     assert_eq!(journal.record(place(9)).await.unwrap(), None);
     assert_eq!(journal.received_at(place(9)).await.unwrap(), None);
     let journal = engine.reopen(journal).await;

@@ -1,11 +1,10 @@
-//! How much the log may still take: a budget of bytes on disk, a bound on what
-//! waits to be written, and the reasons to take nothing at all.
+//! How much a log may still take: a budget of bytes on disk, a bound on what waits
+//! to be written, and the reasons to take nothing at all. Where the bytes go is
+//! the engine's business.
 
 use std::sync::{Arc, Mutex};
 
-use super::format::MAX_OVERHEAD_BYTES;
-use crate::config::Config;
-use crate::embedded::lock;
+use crate::lock::lock;
 use crate::record::Draft;
 
 /// Why nothing can be appended now.
@@ -60,15 +59,19 @@ pub enum Health {
 }
 
 /// The room that is left, shared by all who append.
-pub(super) struct Room {
+pub(crate) struct Room {
     limits: Limits,
     used: Mutex<Used>,
 }
 
-struct Limits {
-    max_bytes: u64,
-    queue_records: usize,
-    queue_bytes: usize,
+/// What bounds the room.
+pub(crate) struct Limits {
+    /// The most bytes on disk.
+    pub(crate) max_bytes: u64,
+    /// The most permits held and appends not yet answered.
+    pub(crate) queue_records: usize,
+    /// The most bytes that those hold.
+    pub(crate) queue_bytes: usize,
 }
 
 struct Used {
@@ -81,10 +84,10 @@ struct Used {
 }
 
 /// The room one holds from the reservation to the answer.
-pub(super) struct Claim {
+pub(crate) struct Claim {
     /// None once the room was given back.
     room: Option<Arc<Room>>,
-    pub(super) body_bytes: usize,
+    pub(crate) body_bytes: usize,
 }
 
 impl Drop for Claim {
@@ -98,18 +101,14 @@ impl Drop for Claim {
 impl Used {
     fn give_back(&mut self, body_bytes: usize) {
         self.queued_records -= 1;
-        self.queued_bytes -= body_bytes + MAX_OVERHEAD_BYTES;
+        self.queued_bytes -= body_bytes + Draft::MAX_OVERHEAD_BYTES;
     }
 }
 
 impl Room {
-    pub(super) fn new(config: &Config, disk_bytes: u64) -> Room {
+    pub(crate) fn new(limits: Limits, disk_bytes: u64) -> Room {
         Room {
-            limits: Limits {
-                max_bytes: config.max_bytes,
-                queue_records: config.queue_records,
-                queue_bytes: config.queue_bytes,
-            },
+            limits,
             used: Mutex::new(Used {
                 disk_bytes,
                 queued_records: 0,
@@ -121,7 +120,7 @@ impl Room {
     }
 
     /// Claims room for a body of this size, or says why there is none.
-    pub(super) fn claim(self: &Arc<Room>, body_bytes: usize) -> Result<Claim, Unavailable> {
+    pub(crate) fn claim(self: &Arc<Room>, body_bytes: usize) -> Result<Claim, Unavailable> {
         let mut used = lock(&self.used);
         if let Health::Poisoned { cause } = &used.health {
             let cause = cause.clone();
@@ -137,7 +136,7 @@ impl Room {
                 most_bytes,
             });
         }
-        let bytes = body_bytes + MAX_OVERHEAD_BYTES;
+        let bytes = body_bytes + Draft::MAX_OVERHEAD_BYTES;
         let disk_bytes = used.disk_bytes + used.queued_bytes as u64 + bytes as u64;
         if disk_bytes > self.limits.max_bytes {
             used.health = Health::Full;
@@ -162,7 +161,7 @@ impl Room {
     }
 
     /// Gives back what many hold, in one go.
-    pub(super) fn give_back<'a>(&self, claims: impl Iterator<Item = &'a mut Claim>) {
+    pub(crate) fn give_back<'a>(&self, claims: impl Iterator<Item = &'a mut Claim>) {
         let mut used = lock(&self.used);
         for claim in claims {
             if claim.room.take().is_some() {
@@ -172,20 +171,20 @@ impl Room {
     }
 
     /// Refuses everybody from now on.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         lock(&self.used).closing = true;
     }
 
-    pub(super) fn poison(&self, cause: String) {
+    pub(crate) fn poison(&self, cause: String) {
         lock(&self.used).health = Health::Poisoned { cause };
     }
 
-    pub(super) fn failed(&self, cause: String) {
+    pub(crate) fn failed(&self, cause: String) {
         lock(&self.used).health = Health::Failing { cause };
     }
 
     /// Notes bytes that went to the disk; they are back on a healthy one.
-    pub(super) fn wrote(&self, bytes: u64) {
+    pub(crate) fn wrote(&self, bytes: u64) {
         let mut used = lock(&self.used);
         used.disk_bytes += bytes;
         if let Health::Failing { .. } = used.health {
@@ -194,20 +193,20 @@ impl Room {
     }
 
     /// Notes bytes that take up the disk although nothing in them counts.
-    pub(super) fn wrote_in_vain(&self, bytes: u64) {
+    pub(crate) fn wrote_in_vain(&self, bytes: u64) {
         lock(&self.used).disk_bytes += bytes;
     }
 
-    pub(super) fn freed(&self, bytes: u64) {
+    pub(crate) fn freed(&self, bytes: u64) {
         let mut used = lock(&self.used);
         used.disk_bytes = used.disk_bytes.saturating_sub(bytes);
     }
 
-    pub(super) fn disk_bytes(&self) -> u64 {
+    pub(crate) fn disk_bytes(&self) -> u64 {
         lock(&self.used).disk_bytes
     }
 
-    pub(super) fn health(&self) -> Health {
+    pub(crate) fn health(&self) -> Health {
         lock(&self.used).health.clone()
     }
 }

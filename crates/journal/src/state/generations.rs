@@ -10,8 +10,8 @@ use jiff::Timestamp;
 
 use super::database::{Database, Fault, write_sorted};
 use super::rows;
-use crate::embedded::{read, write};
 use crate::index::ClaimKey;
+use crate::lock::{read, write};
 use crate::place::Place;
 
 /// Generations of claims. A claim is kept at least `life` and at most twice as

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use super::database::Fault;
 use super::kept::Kept;
 use super::rows::{self, kept};
-use crate::embedded::lock;
+use crate::lock::lock;
 use crate::settle::{Revision, Setting};
 
 /// What became of an attempt to put a setting.

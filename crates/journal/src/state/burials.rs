@@ -9,7 +9,7 @@ use super::database::Fault;
 use super::kept::Kept;
 use super::letters;
 use super::rows::{self, kept};
-use crate::embedded::lock;
+use crate::lock::lock;
 use crate::place::{Partition, Seq};
 use crate::settle::{DeadLetter, DeadLetterFilter, DeadLetterId, NewDeadLetter};
 

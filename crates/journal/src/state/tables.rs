@@ -10,8 +10,8 @@ use fjall::Keyspace;
 
 use super::database::{Database, Fault, write_sorted};
 use super::rows::{self, derived};
-use crate::embedded::{read, write};
 use crate::index::Term;
+use crate::lock::{read, write};
 use crate::place::{Place, Seq};
 
 const PREFIX: &str = "index-";

@@ -14,8 +14,8 @@ use tokio::sync::watch;
 use super::database::{Allowance, Database, Fault};
 use super::generations::{Generations, Now};
 use super::rows::{self, kept};
-use crate::embedded::lock;
 use crate::index::ClaimKey;
+use crate::lock::lock;
 use crate::place::{Partition, Place, Seq};
 use crate::settle::Settlement;
 

@@ -1,4 +1,4 @@
-//! How a record lies in a segment. All numbers are little-endian.
+//! How a record lies in a segment, and in a pack. All numbers are little-endian.
 //!
 //! ```text
 //!  0        4          8        16       24         32        36
@@ -22,26 +22,22 @@
 //! over precisely. Checksums are CRC-32C. The `1` of the magic is the version of
 //! this layout. Flag 1 says that there is a signer; other flags are zero.
 //!
-//! A segment is nothing but records, one after another; its name is the seq of
-//! its first, in twenty digits, and `.log`.
+//! A segment is nothing but records, one after another. So is a pack, where the
+//! first has the seq 1 and all are one group: only the whole log tells its place.
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use jiff::Timestamp;
 
+use super::{Draft, Record};
 use crate::place::{Partition, Place, Seq};
-use crate::record::{Draft, Record};
 
 /// The bytes in front of a record's names and body.
 pub(crate) const HEADER_BYTES: usize = 48;
-/// The most bytes that a record takes beyond its body.
-pub(crate) const MAX_OVERHEAD_BYTES: usize = HEADER_BYTES + 2 * Draft::MAX_NAME_BYTES;
 
 /// How every record begins.
 pub(crate) const MAGIC: [u8; 4] = *b"PMr1";
 
 const HAS_SIGNER: u16 = 1;
-const SUFFIX: &str = ".log";
-const SEQ_DIGITS: usize = 20;
 
 /// What a record's first bytes say about it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -152,29 +148,12 @@ fn text(bytes: Bytes) -> Option<String> {
     String::from_utf8(bytes.into()).ok()
 }
 
-/// The name of the segment that begins with `first`.
-pub(crate) fn segment_name(first: Seq) -> String {
-    format!("{:0SEQ_DIGITS$}{SUFFIX}", first.get())
-}
-
-/// The first seq of the segment with this name; none when it is another file's.
-pub(crate) fn parse_segment_name(name: &str) -> Option<Seq> {
-    let digits = name.strip_suffix(SUFFIX)?;
-    if digits.len() != SEQ_DIGITS || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    digits
-        .parse()
-        .ok()
-        .map(Seq::new)
-        .filter(|seq| *seq > Seq::ZERO)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::record::Affinity;
 
     fn draft() -> impl Strategy<Value = Draft> {
         (
@@ -192,6 +171,7 @@ mod tests {
                     .unwrap(),
                 workspace,
                 signed_by,
+                affinity: Affinity::default(),
                 body: body.into(),
             })
     }
@@ -228,21 +208,6 @@ mod tests {
             if let Some(header) = Header::decode(&bytes) {
                 let _ = header.record(Bytes::from(bytes));
             }
-        }
-    }
-
-    #[test]
-    fn a_segment_is_named_by_its_first_record() {
-        let name = segment_name(Seq::new(4711));
-        assert_eq!(name, "00000000000000004711.log");
-        assert_eq!(parse_segment_name(&name), Some(Seq::new(4711)));
-        for other in [
-            "FORMAT",
-            "4711.log",
-            "00000000000000000000.log",
-            "+0000000000000004711.log",
-        ] {
-            assert_eq!(parse_segment_name(other), None, "{other}");
         }
     }
 }

@@ -26,8 +26,8 @@ use super::rows::{self, derived};
 use super::tables::Tables;
 use super::young::Young;
 use crate::embedded::log::Log;
-use crate::embedded::{lock, read, write};
 use crate::index::{IndexEntry, Term};
+use crate::lock::{lock, read, write};
 use crate::place::{Partition, Place, Seq};
 use crate::record::Verdict;
 

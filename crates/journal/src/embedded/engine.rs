@@ -1,0 +1,347 @@
+//! The embedded engine as a journal wants it: every promise of the seam, off the
+//! runtime's threads.
+
+use std::panic::resume_unwind;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::task::{JoinError, spawn_blocking};
+
+use super::Embedded;
+use super::log::{Expiry, Lookup, Trimmed};
+use crate::append::Permit;
+use crate::index::{ClaimKey, IndexEntry, Term};
+use crate::journal::{PutError, ReadError, StateError};
+use crate::place::{Partition, Place, Seq};
+use crate::record::{Entry, Indexed, ReadLimit, Record, Verdict};
+use crate::room::Unavailable;
+use crate::settle::{DeadLetter, DeadLetterFilter, DeadLetterId, Revision, Setting, Settlement};
+use crate::state::{Fault, IndexFault, Put};
+
+/// Records.
+impl Embedded {
+    pub(crate) fn reserve(&self, body_bytes: usize) -> Result<Permit, Unavailable> {
+        self.log.reserve(body_bytes)
+    }
+
+    pub(crate) fn durable(&self, _: Partition) -> watch::Receiver<Option<Seq>> {
+        self.log.durable()
+    }
+
+    pub(crate) async fn read(
+        self: &Arc<Self>,
+        from: Place,
+        limit: ReadLimit,
+    ) -> Result<Vec<Entry>, ReadError> {
+        let end = Seq::new(u64::MAX);
+        let read = self.blocking(move |engine| engine.log.read(from.seq, end, limit));
+        read.await
+            .ok_or(ReadError::Stopping)?
+            .map_err(ReadError::Log)
+    }
+
+    pub(crate) async fn read_indexed(
+        self: &Arc<Self>,
+        from: Place,
+        limit: ReadLimit,
+    ) -> Result<Vec<Indexed>, ReadError> {
+        let read = self.blocking(move |engine| read_indexed(engine, from.seq, limit));
+        read.await.ok_or(ReadError::Stopping)?
+    }
+
+    pub(crate) async fn record(
+        self: &Arc<Self>,
+        place: Place,
+    ) -> Result<Option<Record>, ReadError> {
+        let found = self.blocking(move |engine| engine.log.record(place.seq));
+        let found = found.await.ok_or(ReadError::Stopping)?;
+        match found.map_err(ReadError::Log)? {
+            Lookup::Record(record) => Ok(Some(record)),
+            Lookup::Damaged => Err(ReadError::Damaged(place)),
+            Lookup::Absent => Ok(None),
+        }
+    }
+
+    pub(crate) async fn trim(
+        self: &Arc<Self>,
+        now: Timestamp,
+        keep: Vec<(Partition, Seq)>,
+    ) -> Result<Trimmed, StateError> {
+        let wanted = keep.into_iter().map(|(_, seq)| seq).min();
+        let trim = self.blocking(move |engine| trim(engine, now, wanted));
+        trim.await.ok_or(StateError::Stopping)?
+    }
+}
+
+/// The index.
+impl Embedded {
+    pub(crate) fn indexed(&self, _: Partition) -> watch::Receiver<Option<Seq>> {
+        self.derived.watch()
+    }
+
+    pub(crate) async fn index(
+        self: &Arc<Self>,
+        _: Partition,
+        entries: Vec<IndexEntry>,
+    ) -> Result<Vec<Verdict>, StateError> {
+        let indexed = self.blocking(move |engine| {
+            let Embedded {
+                log, derived, kept, ..
+            } = engine;
+            derived.index(log, kept, entries)
+        });
+        indexed
+            .await
+            .ok_or(StateError::Stopping)?
+            .map_err(|fault| match fault {
+                IndexFault::NotContiguous { expected, found } => {
+                    StateError::NotContiguous { expected, found }
+                }
+                IndexFault::NotDurable { seq } => StateError::NotDurable { seq },
+                IndexFault::Fault(fault) => StateError::Storage(fault),
+            })
+    }
+
+    pub(crate) async fn rebuild_index(self: &Arc<Self>) -> Result<(), StateError> {
+        self.on_state(|engine| engine.derived.clear()).await
+    }
+
+    pub(crate) async fn look_up(
+        self: &Arc<Self>,
+        term: Term,
+        limit: usize,
+    ) -> Result<Vec<Place>, StateError> {
+        self.on_state(move |engine| {
+            let first = engine.log.first();
+            engine.derived.look_up(&term, first, limit)
+        })
+        .await
+    }
+
+    pub(crate) async fn verdict(
+        self: &Arc<Self>,
+        place: Place,
+    ) -> Result<Option<Verdict>, StateError> {
+        self.on_state(move |engine| {
+            let seq = place.seq;
+            if seq < engine.log.first() || seq > engine.derived.watermark() {
+                return Ok(None);
+            }
+            let duplicates = engine.derived.duplicates(seq..=seq)?;
+            let earlier = duplicates.get(&seq).copied();
+            Ok(Some(earlier.map_or(Verdict::First, Verdict::DuplicateOf)))
+        })
+        .await
+    }
+}
+
+/// Connections.
+impl Embedded {
+    pub(crate) async fn cursor(
+        self: &Arc<Self>,
+        connection: String,
+        partition: Partition,
+    ) -> Result<Option<Seq>, StateError> {
+        self.on_state(move |engine| engine.kept.cursor(&connection, partition))
+            .await
+    }
+
+    pub(crate) async fn place_cursor(
+        self: &Arc<Self>,
+        connection: String,
+        settled: Place,
+    ) -> Result<(), StateError> {
+        self.on_state(move |engine| engine.kept.place_cursor(&connection, settled))
+            .await
+    }
+
+    pub(crate) async fn first_claims(
+        self: &Arc<Self>,
+        connection: String,
+        _: Partition,
+        keys: Vec<ClaimKey>,
+    ) -> Result<Vec<Option<Place>>, StateError> {
+        self.on_state(move |engine| engine.kept.first_claims(&connection, &keys))
+            .await
+    }
+
+    pub(crate) async fn settle(self: &Arc<Self>, settlement: Settlement) -> Result<(), StateError> {
+        self.on_state(move |engine| {
+            let now = engine.log.newest_at().unwrap_or(Timestamp::UNIX_EPOCH);
+            engine.kept.settle(&settlement, now)
+        })
+        .await
+    }
+
+    pub(crate) async fn reset_claims(
+        self: &Arc<Self>,
+        connection: String,
+    ) -> Result<(), StateError> {
+        self.on_state(move |engine| engine.kept.reset_claims(&connection))
+            .await
+    }
+
+    pub(crate) async fn forget_connection(
+        self: &Arc<Self>,
+        connection: String,
+    ) -> Result<(), StateError> {
+        self.on_state(move |engine| engine.kept.forget_connection(&connection))
+            .await
+    }
+}
+
+/// Dead letters and settings.
+impl Embedded {
+    pub(crate) async fn dead_letters(
+        self: &Arc<Self>,
+        filter: DeadLetterFilter,
+    ) -> Result<Vec<DeadLetter>, StateError> {
+        self.on_state(move |engine| engine.kept.dead_letters(&filter))
+            .await
+    }
+
+    pub(crate) async fn dead_letter(
+        self: &Arc<Self>,
+        id: DeadLetterId,
+    ) -> Result<Option<DeadLetter>, StateError> {
+        self.on_state(move |engine| engine.kept.dead_letter(id))
+            .await
+    }
+
+    pub(crate) async fn dead_letter_count(self: &Arc<Self>) -> Result<u64, StateError> {
+        self.on_state(|engine| engine.kept.dead_letter_count())
+            .await
+    }
+
+    pub(crate) async fn remove_dead_letter(
+        self: &Arc<Self>,
+        id: DeadLetterId,
+    ) -> Result<bool, StateError> {
+        self.on_state(move |engine| engine.kept.remove_dead_letter(id))
+            .await
+    }
+
+    pub(crate) async fn setting(
+        self: &Arc<Self>,
+        key: String,
+    ) -> Result<Option<Setting>, StateError> {
+        self.on_state(move |engine| engine.kept.setting(&key)).await
+    }
+
+    pub(crate) async fn put_setting(
+        self: &Arc<Self>,
+        key: String,
+        value: Bytes,
+        expected: Option<Revision>,
+    ) -> Result<Revision, PutError> {
+        let put = self.on_state(move |engine| engine.kept.put_setting(&key, &value, expected));
+        match put.await.map_err(PutError::State)? {
+            Put::Done(revision) => Ok(revision),
+            Put::Conflict { found } => Err(PutError::Conflict { found }),
+        }
+    }
+
+    pub(crate) fn watch_settings(&self) -> watch::Receiver<u64> {
+        self.kept.watch_settings()
+    }
+}
+
+/// Off the runtime.
+impl Embedded {
+    pub(crate) async fn shut(self: &Arc<Self>) -> Result<(), StateError> {
+        self.on_state(Embedded::close).await
+    }
+
+    /// Does what blocks on a thread that may; none when the runtime stopped
+    /// before it was begun.
+    async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Embedded) -> T + Send + 'static,
+    ) -> Option<T> {
+        let engine = Arc::clone(self);
+        finished(spawn_blocking(move || work(&engine)).await)
+    }
+
+    async fn on_state<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Embedded) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StateError> {
+        let done = self.blocking(work).await.ok_or(StateError::Stopping)?;
+        done.map_err(StateError::Storage)
+    }
+}
+
+/// What the work came to; none when the runtime stopped before it was begun.
+pub(crate) fn finished<T>(joined: Result<T, JoinError>) -> Option<T> {
+    match joined {
+        Ok(done) => Some(done),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            Err(_) => None,
+        },
+    }
+}
+
+fn read_indexed(engine: &Embedded, from: Seq, limit: ReadLimit) -> Result<Vec<Indexed>, ReadError> {
+    let watermark = engine.derived.watermark();
+    let entries = engine
+        .log
+        .read(from, watermark, limit)
+        .map_err(ReadError::Log)?;
+    let bounds = entries.first().zip(entries.last());
+    let Some((first, last)) = bounds.map(|(first, last)| (span(first).0, span(last).1)) else {
+        return Ok(Vec::new());
+    };
+    let duplicates = engine
+        .derived
+        .duplicates(first..=last)
+        .map_err(ReadError::Index)?;
+    let indexed = entries.into_iter().map(|entry| match entry {
+        Entry::Damaged { first, last } => Indexed::Damaged { first, last },
+        Entry::Record(record) => {
+            let earlier = duplicates.get(&record.place.seq).copied();
+            let verdict = earlier.map_or(Verdict::First, Verdict::DuplicateOf);
+            Indexed::Record { record, verdict }
+        }
+    });
+    Ok(indexed.collect())
+}
+
+fn span(entry: &Entry) -> (Seq, Seq) {
+    match entry {
+        Entry::Record(record) => (record.place.seq, record.place.seq),
+        Entry::Damaged { first, last } => (*first, *last),
+    }
+}
+
+/// Trims all but what is wanted from some place on.
+fn trim(engine: &Embedded, now: Timestamp, wanted: Option<Seq>) -> Result<Trimmed, StateError> {
+    let Embedded {
+        log,
+        derived,
+        kept,
+        config,
+        ..
+    } = engine;
+    let upto = |last: Seq| Expiry {
+        now,
+        retention: config.retention,
+        keep_from: wanted.map_or(last.next(), |wanted| wanted.min(last.next())),
+    };
+    // The index of what goes must not be in memory only: a crash could not bring
+    // it back any more.
+    let all = upto(derived.watermark());
+    if log.has_expired(&all).map_err(StateError::Trim)? {
+        derived.flush(log).map_err(StateError::Storage)?;
+    }
+    let trimmed = log
+        .trim(&upto(derived.written()))
+        .map_err(StateError::Trim)?;
+    derived
+        .trim(log.first(), now)
+        .map_err(StateError::Storage)?;
+    kept.trim(now).map_err(StateError::Storage)?;
+    Ok(trimmed)
+}

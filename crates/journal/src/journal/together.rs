@@ -1,0 +1,64 @@
+//! Sharing the work among the journal's nodes, and hearing from them.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::broadcast;
+
+use super::{Engine, Journal, StateError};
+use crate::peers::{Duty, Node, NodeId, Question, Tenure, Word};
+
+/// Nodes and their duties. A journal of one process has one node, which holds
+/// every duty and hears nobody.
+impl Journal {
+    /// Waits until this node is the one to do `duty`, and takes it. What the
+    /// node before has done and claimed is known when this returns.
+    #[expect(clippy::unused_async, reason = "the engine for clusters waits")]
+    pub async fn take(&self, _duty: &Duty) -> Result<Tenure, StateError> {
+        match &self.engine {
+            Engine::Embedded(_) => Ok(Tenure::for_life()),
+        }
+    }
+
+    /// The nodes that are alive, this one among them; none where there are no
+    /// others to tell it from.
+    pub fn nodes(&self) -> Vec<Node> {
+        match &self.engine {
+            Engine::Embedded(_) => Vec::new(),
+        }
+    }
+
+    /// Asks every other node, and gathers what is answered within `patience`.
+    #[expect(clippy::unused_async, reason = "the engine for clusters waits")]
+    pub async fn ask(
+        &self,
+        _topic: &str,
+        _body: Bytes,
+        _patience: Duration,
+    ) -> Vec<(NodeId, Bytes)> {
+        match &self.engine {
+            Engine::Embedded(_) => Vec::new(),
+        }
+    }
+
+    /// Waits for the next question of another node. For one task at a time.
+    pub async fn question(&self) -> Question {
+        match &self.engine {
+            Engine::Embedded(_) => std::future::pending().await,
+        }
+    }
+
+    /// Tells every other node, as far as it can be reached now.
+    pub fn tell(&self, _topic: &str, _body: Bytes) {
+        match &self.engine {
+            Engine::Embedded(_) => {}
+        }
+    }
+
+    /// Hears what other nodes tell from now on. Who falls behind misses some.
+    pub fn listen(&self) -> broadcast::Receiver<Word> {
+        match &self.engine {
+            Engine::Embedded(_) => broadcast::channel(1).1,
+        }
+    }
+}
