@@ -7,6 +7,7 @@ mod crash;
 mod damage;
 mod disk;
 mod model;
+mod nats;
 mod old_formats;
 mod rebuild;
 mod support;
