@@ -23,6 +23,9 @@ pub struct Draft {
     /// What decides the partition: events that may be the same, or of one
     /// message to one person, have the same. Not kept.
     pub affinity: Affinity,
+    /// The place it had in the journal that it was carried over from; none where
+    /// it arrived here.
+    pub origin: Option<Seq>,
     /// The raw body, exactly as it arrived.
     pub body: Bytes,
 }
@@ -51,7 +54,8 @@ impl Draft {
     /// The largest body that a journal keeps.
     pub const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
     /// The most bytes that a record takes beyond its body.
-    pub(crate) const MAX_OVERHEAD_BYTES: usize = format::HEADER_BYTES + 2 * Draft::MAX_NAME_BYTES;
+    pub(crate) const MAX_OVERHEAD_BYTES: usize =
+        format::HEADER_BYTES + 2 * Draft::MAX_NAME_BYTES + format::ORIGIN_BYTES;
 }
 
 /// An event as journaled.
@@ -68,6 +72,8 @@ pub struct Record {
     pub workspace: String,
     /// The signing key that matched, if one did.
     pub signed_by: Option<String>,
+    /// The place it had in the journal that it was carried over from, if it was.
+    pub origin: Option<Seq>,
     /// The raw body, exactly as it arrived.
     pub body: Bytes,
 }

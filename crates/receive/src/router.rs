@@ -88,6 +88,7 @@ fn draft(workspace: &Workspace, verified: &Verified, received_at: Timestamp) -> 
         workspace: workspace.name.to_string(),
         signed_by: verified.signed_by().map(ToString::to_string),
         affinity: Affinity::default(),
+        origin: None,
         body: verified.body().clone(),
     }
 }

@@ -7,10 +7,10 @@
 //!  |        | of 8..48 |        |        | seconds  | nanos   | bytes
 //!  +--------+----------+--------+--------+----------+---------+----------
 //!  40         44          45       46      48
-//!  +----------+-----------+--------+-------+------------+---------+------
-//!  | checksum | workspace | signer | flags | workspace  | signer  | body
-//!  | of 48..  | bytes     | bytes  |       |            |         |
-//!  +----------+-----------+--------+-------+------------+---------+------
+//!  +----------+-----------+--------+-------+-----------+--------+---------+------
+//!  | checksum | workspace | signer | flags | workspace | signer | origin? | body
+//!  | of 48..  | bytes     | bytes  |       |           |        |         |
+//!  +----------+-----------+--------+-------+-----------+--------+---------+------
 //! ```
 //!
 //! `group` is the seq of the first record that was written together with this
@@ -20,7 +20,9 @@
 //!
 //! The header has a checksum of its own, so that a damaged body can be stepped
 //! over precisely. Checksums are CRC-32C. The `1` of the magic is the version of
-//! this layout. Flag 1 says that there is a signer; other flags are zero.
+//! this layout. Flag 1 says that there is a signer. Flag 2 says that there is an
+//! origin, eight bytes: the seq in the journal that the record was carried over
+//! from. Other flags are zero.
 //!
 //! A segment is nothing but records, one after another. So is a pack, where the
 //! first has the seq 1 and all are one group: only the whole log tells its place.
@@ -37,7 +39,11 @@ pub(crate) const HEADER_BYTES: usize = 48;
 /// How every record begins.
 pub(crate) const MAGIC: [u8; 4] = *b"PMr1";
 
+/// The bytes of an origin, where there is one.
+pub(crate) const ORIGIN_BYTES: usize = 8;
+
 const HAS_SIGNER: u16 = 1;
+const HAS_ORIGIN: u16 = 2;
 
 /// What a record's first bytes say about it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,7 +56,7 @@ pub(crate) struct Header {
     payload_checksum: u32,
     workspace_bytes: u8,
     signer_bytes: u8,
-    has_signer: bool,
+    flags: u16,
 }
 
 /// Appends the record that `draft` becomes at `seq`, in the group that begins
@@ -65,6 +71,9 @@ pub(crate) fn encode(draft: &Draft, seq: Seq, group: Seq, out: &mut Vec<u8>) {
     let signer_bytes = u8::try_from(signer.len()).expect("names are checked to fit");
     let mut payload_checksum = crc32c::crc32c(draft.workspace.as_bytes());
     payload_checksum = crc32c::crc32c_append(payload_checksum, signer.as_bytes());
+    let origin = draft.origin.map(|origin| origin.get().to_le_bytes());
+    let origin = origin.as_ref().map_or(&[][..], |bytes| bytes);
+    payload_checksum = crc32c::crc32c_append(payload_checksum, origin);
     payload_checksum = crc32c::crc32c_append(payload_checksum, &draft.body);
 
     let mut fields = [0; HEADER_BYTES - 8];
@@ -77,18 +86,21 @@ pub(crate) fn encode(draft: &Draft, seq: Seq, group: Seq, out: &mut Vec<u8>) {
     rest.put_u32_le(payload_checksum);
     rest.put_u8(workspace_bytes);
     rest.put_u8(signer_bytes);
-    rest.put_u16_le(if draft.signed_by.is_some() {
-        HAS_SIGNER
-    } else {
-        0
-    });
+    rest.put_u16_le(flags(draft));
 
     out.extend_from_slice(&MAGIC);
     out.put_u32_le(crc32c::crc32c(&fields));
     out.extend_from_slice(&fields);
     out.extend_from_slice(draft.workspace.as_bytes());
     out.extend_from_slice(signer.as_bytes());
+    out.extend_from_slice(origin);
     out.extend_from_slice(&draft.body);
+}
+
+fn flags(draft: &Draft) -> u16 {
+    let signer = draft.signed_by.as_ref().map_or(0, |_| HAS_SIGNER);
+    let origin = draft.origin.map_or(0, |_| HAS_ORIGIN);
+    signer | origin
 }
 
 impl Header {
@@ -113,16 +125,25 @@ impl Header {
             payload_checksum: rest.get_u32_le(),
             workspace_bytes: rest.get_u8(),
             signer_bytes: rest.get_u8(),
-            has_signer: rest.get_u16_le() & HAS_SIGNER != 0,
+            flags: rest.get_u16_le(),
         };
         (Seq::ZERO < group && group <= seq).then_some(header)
     }
 
-    /// How many bytes of names and body follow the header.
+    fn has(&self, flag: u16) -> bool {
+        self.flags & flag != 0
+    }
+
+    /// How many bytes of names, origin and body follow the header.
     pub(crate) fn payload_bytes(&self) -> usize {
         self.body_bytes as usize
             + usize::from(self.workspace_bytes)
             + usize::from(self.signer_bytes)
+            + if self.has(HAS_ORIGIN) {
+                ORIGIN_BYTES
+            } else {
+                0
+            }
     }
 
     /// The record, provided that `payload` is what was written after the header.
@@ -134,11 +155,13 @@ impl Header {
         }
         let workspace = text(payload.split_to(self.workspace_bytes.into()))?;
         let signer = text(payload.split_to(self.signer_bytes.into()))?;
+        let origin = self.has(HAS_ORIGIN).then(|| payload.get_u64_le());
         Some(Record {
             place: Place::new(Partition::ZERO, self.seq),
             received_at: self.received_at,
             workspace,
-            signed_by: self.has_signer.then_some(signer),
+            signed_by: self.has(HAS_SIGNER).then_some(signer),
+            origin: origin.map(Seq::new),
             body: payload,
         })
     }
@@ -160,20 +183,24 @@ mod tests {
             (-3_000_000_000..4_000_000_000_i64, 0..999_999_999_i32),
             "[a-z]{0,80}",
             proptest::option::of("[a-z]{0,80}"),
+            proptest::option::of(any::<u64>()),
             proptest::collection::vec(any::<u8>(), 0..300),
         )
-            .prop_map(|((second, nanosecond), workspace, signed_by, body)| Draft {
-                received_at: Timestamp::new(second, 0)
-                    .unwrap()
-                    .checked_add(std::time::Duration::from_nanos(
-                        nanosecond.unsigned_abs().into(),
-                    ))
-                    .unwrap(),
-                workspace,
-                signed_by,
-                affinity: Affinity::default(),
-                body: body.into(),
-            })
+            .prop_map(
+                |((second, nanosecond), workspace, signed_by, origin, body)| Draft {
+                    received_at: Timestamp::new(second, 0)
+                        .unwrap()
+                        .checked_add(std::time::Duration::from_nanos(
+                            nanosecond.unsigned_abs().into(),
+                        ))
+                        .unwrap(),
+                    workspace,
+                    signed_by,
+                    affinity: Affinity::default(),
+                    origin: origin.map(Seq::new),
+                    body: body.into(),
+                },
+            )
     }
 
     proptest! {
@@ -189,6 +216,7 @@ mod tests {
             prop_assert_eq!(record.received_at, draft.received_at);
             prop_assert_eq!(record.workspace, draft.workspace);
             prop_assert_eq!(record.signed_by, draft.signed_by);
+            prop_assert_eq!(record.origin, draft.origin);
             prop_assert_eq!(record.body, draft.body);
         }
 

@@ -81,6 +81,7 @@ pub(crate) fn draft(body: impl Into<Bytes>) -> Draft {
         workspace: "shop".to_owned(),
         signed_by: Some("key-1".to_owned()),
         affinity: Affinity::default(),
+        origin: None,
         body: body.into(),
     }
 }
