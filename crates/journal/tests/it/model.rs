@@ -424,7 +424,8 @@ async fn live(operations: Vec<Operation>) {
     }
     model.check(&journal).await;
     drop(journal);
-    model.check(&engine.open().await).await;
+    let journal = engine.open().await;
+    model.check(&journal).await;
 }
 
 #[test]
@@ -436,6 +437,7 @@ fn the_journal_and_a_plain_model_say_the_same() {
         ..Cases::default()
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
         .build()
         .unwrap();
     let operations = prop::collection::vec(operation(), 10..70);

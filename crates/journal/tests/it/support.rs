@@ -1,63 +1,21 @@
-//! What the tests have in common: a journal in a folder of its own, and short
-//! words for what they do to it.
+//! Short words for what the tests do to a journal.
 
 use std::fs;
+use std::future::Future;
 use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::{Timestamp, ToSpan as _};
 use journal::{
-    Affinity, ClaimKey, Config, DeadLetterFilter, Draft, Entry, IndexEntry, Journal, NewDeadLetter,
-    OpenError, Partition, Place, ReadLimit, Record, Seq, Settlement, Stored, Term, TermKind,
-    Verdict,
+    Affinity, ClaimKey, DeadLetterFilter, Draft, Entry, IndexEntry, Journal, NewDeadLetter,
+    Partition, Place, ReadLimit, Record, Seq, Settlement, Stored, Term, TermKind, Verdict,
 };
-use tempfile::TempDir;
+use tokio::time::timeout;
+
+pub(crate) use crate::engine::{Engine, Kind, Open};
 
 pub(crate) const P: Partition = Partition::ZERO;
-
-/// An engine to test: every promise is asked of what `open` returns.
-pub(crate) struct Engine {
-    dir: TempDir,
-    config: Config,
-}
-
-impl Engine {
-    pub(crate) fn new() -> Engine {
-        Engine::with(|_| ())
-    }
-
-    /// An engine with other limits than the tests' own.
-    pub(crate) fn with(change: impl FnOnce(&mut Config)) -> Engine {
-        let dir = TempDir::new().unwrap();
-        let mut config = Config::for_tests(dir.path().join("journal"));
-        change(&mut config);
-        Engine { dir, config }
-    }
-
-    pub(crate) fn config(&self) -> Config {
-        self.config.clone()
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.config.dir
-    }
-
-    pub(crate) async fn try_open(&self) -> Result<Journal, OpenError> {
-        assert!(self.dir.path().exists());
-        Journal::open(self.config()).await
-    }
-
-    pub(crate) async fn open(&self) -> Journal {
-        self.try_open().await.unwrap()
-    }
-
-    /// Closes `journal` and opens it anew.
-    pub(crate) async fn reopen(&self, journal: Journal) -> Journal {
-        journal.close().await.unwrap();
-        drop(journal);
-        self.open().await
-    }
-}
 
 pub(crate) fn seq(number: u64) -> Seq {
     Seq::new(number)
@@ -91,8 +49,34 @@ pub(crate) fn placed(stored: Stored) -> Place {
     stored.place.unwrap()
 }
 
+/// Appends a record and waits until it has its place, while nobody else appends.
 pub(crate) async fn append(journal: &Journal, body: impl Into<Bytes>) -> Place {
-    placed(journal.append(draft(body)).unwrap().await.unwrap())
+    append_draft(journal, draft(body)).await
+}
+
+/// As [`append`], with everything that a draft says.
+pub(crate) async fn append_draft(journal: &Journal, draft: Draft) -> Place {
+    let before = journal.durable(P).borrow().unwrap_or(Seq::ZERO);
+    let stored = journal.append(draft).unwrap().await.unwrap();
+    let place = stored.place.unwrap_or(Place::new(P, before.next()));
+    numbered(journal, place.seq).await;
+    place
+}
+
+/// Waits until so many records have their places.
+pub(crate) async fn numbered(journal: &Journal, last: Seq) {
+    let mut durable = journal.durable(P);
+    let numbered = durable.wait_for(|durable| *durable >= Some(last));
+    soon(numbered).await.unwrap();
+}
+
+/// How long anything may take that happens by itself. A deadline, not a pause.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What comes by itself, and long before this gives up.
+pub(crate) async fn soon<T>(work: impl Future<Output = T>) -> T {
+    let done = timeout(PATIENCE, work).await;
+    done.expect("it takes far less when it works")
 }
 
 /// Appends as many records of so many bytes each, one after another.

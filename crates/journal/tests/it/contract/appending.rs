@@ -4,9 +4,8 @@ use journal::{AppendError, Draft, Health, Place, ReadError, ReadLimit, Unavailab
 
 use crate::support::*;
 
-#[tokio::test]
-async fn a_record_reads_back_byte_for_byte() {
-    let engine = Engine::new();
+pub(crate) async fn a_record_reads_back_byte_for_byte(kind: Kind) {
+    let engine = Engine::of(kind);
     let journal = engine.open().await;
     let drafts = [
         draft(vec![0, 255, b'{', b'\n']),
@@ -21,7 +20,7 @@ async fn a_record_reads_back_byte_for_byte() {
         },
     ];
     for draft in drafts {
-        let place = placed(journal.append(draft.clone()).unwrap().await.unwrap());
+        let place = append_draft(&journal, draft.clone()).await;
         let record = journal.record(place).await.unwrap().unwrap();
         assert_eq!(record.place, place);
         assert_eq!(record.received_at, draft.received_at);
@@ -35,20 +34,23 @@ async fn a_record_reads_back_byte_for_byte() {
     }
 }
 
-#[tokio::test]
-async fn places_grow_in_the_order_of_appending() {
-    let engine = Engine::new();
+pub(crate) async fn places_grow_in_the_order_of_appending(kind: Kind) {
+    let engine = Engine::of(kind);
     let journal = engine.open().await;
     assert_eq!(append(&journal, "a").await, place(1));
     let second = journal.append(draft("b")).unwrap();
     let third = journal.append(draft("c")).unwrap();
-    assert_eq!(placed(third.await.unwrap()), place(3));
-    assert_eq!(placed(second.await.unwrap()), place(2));
+    for (stored, number) in [(third.await.unwrap(), 3), (second.await.unwrap(), 2)] {
+        assert!(stored.place.is_none_or(|there| there == place(number)));
+    }
+    numbered(&journal, seq(3)).await;
+    let bodies = records(read_all(&journal).await);
+    let bodies: Vec<_> = bodies.iter().map(|record| record.body.clone()).collect();
+    assert_eq!(bodies, ["a", "b", "c"]);
 }
 
-#[tokio::test]
-async fn records_are_read_in_order_across_segments() {
-    let engine = Engine::with(|config| config.segment_bytes = 2000);
+pub(crate) async fn records_are_read_in_order_across_pieces(kind: Kind) {
+    let engine = Engine::of(kind).limits(|config| config.segment_bytes = 2000);
     let journal = engine.open().await;
     append_many(&journal, 50, 300).await;
     assert!(journal.stats().pieces > 5, "{:?}", journal.stats());
@@ -75,9 +77,8 @@ async fn records_are_read_in_order_across_segments() {
     }
 }
 
-#[tokio::test]
-async fn a_read_stops_at_its_bytes_but_brings_at_least_one() {
-    let engine = Engine::new();
+pub(crate) async fn a_read_stops_at_its_bytes_but_brings_at_least_one(kind: Kind) {
+    let engine = Engine::of(kind);
     let journal = engine.open().await;
     append_many(&journal, 4, 1000).await;
     for (bytes, expected) in [(0, 1), (1500, 1), (2100, 2), (100_000, 4)] {
@@ -87,9 +88,8 @@ async fn a_read_stops_at_its_bytes_but_brings_at_least_one() {
     }
 }
 
-#[tokio::test]
-async fn a_record_that_is_not_there_is_none() {
-    let engine = Engine::new();
+pub(crate) async fn a_record_that_is_not_there_is_none(kind: Kind) {
+    let engine = Engine::of(kind);
     let journal = engine.open().await;
     append(&journal, "a").await;
     assert_eq!(journal.record(place(0)).await.unwrap(), None);
@@ -97,9 +97,8 @@ async fn a_record_that_is_not_there_is_none() {
     assert!(journal.read(place(2), ALL).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn a_partition_that_is_not_there_is_refused() {
-    let engine = Engine::new();
+pub(crate) async fn a_partition_that_is_not_there_is_refused(kind: Kind) {
+    let engine = Engine::of(kind);
     let journal = engine.open().await;
     let nowhere: Place = "p700/1".parse().unwrap();
     assert!(matches!(
@@ -110,9 +109,8 @@ async fn a_partition_that_is_not_there_is_refused() {
     assert!(!journal.partitions().any(|there| there == nowhere.partition));
 }
 
-#[tokio::test]
-async fn single_records_are_found_anywhere_in_a_large_segment() {
-    let engine = Engine::with(|config| config.segment_bytes = 8_000_000);
+pub(crate) async fn single_records_are_found_anywhere_in_a_large_piece(kind: Kind) {
+    let engine = Engine::of(kind).limits(|config| config.segment_bytes = 8_000_000);
     let journal = engine.open().await;
     let appended: Vec<_> = (0..400)
         .map(|number| journal.append(draft(body(number, 2000))).unwrap())
@@ -121,28 +119,30 @@ async fn single_records_are_found_anywhere_in_a_large_segment() {
         append.await.unwrap();
     }
     let journal = engine.reopen(journal).await;
+    assert_eq!(*journal.durable(P).borrow(), Some(seq(400)));
     for number in [399, 0, 250, 33, 398, 251] {
         let record = journal.record(place(number + 1)).await.unwrap().unwrap();
         assert_eq!(record.body, body(number, 2000));
     }
 }
 
-#[tokio::test]
-async fn the_durable_watch_is_at_every_record_that_was_answered() {
-    let engine = Engine::new();
+pub(crate) async fn the_durable_watch_comes_to_every_record_that_was_answered(kind: Kind) {
+    let engine = Engine::of(kind);
     let journal = engine.open().await;
     let mut durable = journal.durable(P);
     assert_eq!(*durable.borrow_and_update(), None);
-    append(&journal, "a").await;
-    assert!(durable.has_changed().unwrap());
+    let stored = journal.append(draft("a")).unwrap().await.unwrap();
+    if let Some(place) = stored.place {
+        assert_eq!(*durable.borrow(), Some(place.seq), "it was answered");
+    }
+    soon(durable.changed()).await.unwrap();
     assert_eq!(*durable.borrow_and_update(), Some(seq(1)));
     let journal = engine.reopen(journal).await;
     assert_eq!(*journal.durable(P).borrow(), Some(seq(1)));
 }
 
-#[tokio::test]
-async fn names_that_are_too_long_are_refused() {
-    let engine = Engine::new();
+pub(crate) async fn names_that_are_too_long_are_refused(kind: Kind) {
+    let engine = Engine::of(kind);
     let journal = engine.open().await;
     let long = Draft {
         workspace: "w".repeat(256),
@@ -167,14 +167,13 @@ async fn names_that_are_too_long_are_refused() {
         signed_by: Some("k".repeat(255)),
         ..draft("a")
     };
-    let place = placed(journal.append(longest).unwrap().await.unwrap());
+    let place = append_draft(&journal, longest).await;
     let record = journal.record(place).await.unwrap().unwrap();
     assert_eq!(record.workspace.len(), 255);
 }
 
-#[tokio::test]
-async fn a_permit_is_good_for_the_bytes_it_was_given_for() {
-    let engine = Engine::new();
+pub(crate) async fn a_permit_is_good_for_the_bytes_it_was_given_for(kind: Kind) {
+    let engine = Engine::of(kind);
     let journal = engine.open().await;
     let refused = journal.reserve(3).unwrap().append(draft("four")).await;
     assert!(matches!(
@@ -196,9 +195,8 @@ async fn a_permit_is_good_for_the_bytes_it_was_given_for() {
     ));
 }
 
-#[tokio::test]
-async fn more_permits_than_may_wait_are_refused_until_one_is_dropped() {
-    let engine = Engine::with(|config| config.queue_records = 2);
+pub(crate) async fn more_permits_than_may_wait_are_refused_until_one_is_dropped(kind: Kind) {
+    let engine = Engine::of(kind).limits(|config| config.queue_records = 2);
     let journal = engine.open().await;
     let first = journal.reserve(10).unwrap();
     let second = journal.reserve(10).unwrap();
@@ -215,9 +213,8 @@ async fn more_permits_than_may_wait_are_refused_until_one_is_dropped() {
         .unwrap();
 }
 
-#[tokio::test]
-async fn more_bytes_than_may_wait_are_refused_unless_they_are_alone() {
-    let engine = Engine::with(|config| config.queue_bytes = 10_000);
+pub(crate) async fn more_bytes_than_may_wait_are_refused_unless_they_are_alone(kind: Kind) {
+    let engine = Engine::of(kind).limits(|config| config.queue_bytes = 10_000);
     let journal = engine.open().await;
     let large = journal.reserve(20_000).unwrap();
     assert_eq!(journal.reserve(1).map(drop), Err(Unavailable::Busy));
@@ -225,9 +222,8 @@ async fn more_bytes_than_may_wait_are_refused_unless_they_are_alone() {
     journal.reserve(1).map(drop).unwrap();
 }
 
-#[tokio::test]
-async fn a_full_journal_refuses_and_says_so() {
-    let engine = Engine::with(|config| {
+pub(crate) async fn a_full_journal_refuses_and_says_so(kind: Kind) {
+    let engine = Engine::of(kind).limits(|config| {
         config.max_bytes = 20_000;
         config.segment_bytes = 4000;
     });
@@ -245,39 +241,39 @@ async fn a_full_journal_refuses_and_says_so() {
     assert_eq!(refused, Unavailable::Full { max_bytes: 20_000 });
     assert!(appended > 10, "only {appended} records in 20 000 bytes");
     assert_eq!(journal.stats().health, Health::Full);
+    numbered(&journal, seq(appended)).await;
     assert_eq!(read_all(&journal).await.len() as u64, appended);
 }
 
-#[tokio::test]
-async fn a_closed_journal_gives_no_permits_and_keeps_what_was_appended() {
-    let engine = Engine::new();
+pub(crate) async fn a_closed_journal_gives_no_permits_and_keeps_what_was_appended(kind: Kind) {
+    let engine = Engine::of(kind);
     let journal = engine.open().await;
     let waiting = journal.append(draft("a")).unwrap();
     let held = journal.reserve(1).unwrap();
     journal.close().await.unwrap();
-    assert_eq!(placed(waiting.await.unwrap()), place(1));
+    let stored = waiting.await.unwrap();
+    assert!(stored.place.is_none_or(|there| there == place(1)));
     assert_eq!(journal.reserve(1).map(drop), Err(Unavailable::Closing));
     assert!(matches!(
         held.append(draft("b")).await,
         Err(AppendError::Closed)
     ));
     drop(journal);
-    assert_eq!(read_all(&engine.open().await).await.len(), 1);
+    let journal = engine.open().await;
+    assert_eq!(read_all(&journal).await.len(), 1);
 }
 
-#[tokio::test]
-async fn an_append_nobody_waits_for_is_journaled_all_the_same() {
-    let engine = Engine::new();
+pub(crate) async fn an_append_nobody_waits_for_is_journaled_all_the_same(kind: Kind) {
+    let engine = Engine::of(kind);
     let journal = engine.open().await;
     drop(journal.append(draft("a")).unwrap());
     let mut durable = journal.durable(P);
-    durable.wait_for(Option::is_some).await.unwrap();
+    soon(durable.wait_for(Option::is_some)).await.unwrap();
     assert_eq!(records(read_all(&journal).await)[0].body, "a");
 }
 
-#[tokio::test]
-async fn everything_is_there_after_the_last_handle_is_dropped() {
-    let engine = Engine::new();
+pub(crate) async fn everything_is_there_after_the_last_handle_is_dropped(kind: Kind) {
+    let engine = Engine::of(kind);
     for life in 0..4_u64 {
         let journal = engine.open().await;
         let read = records(read_all(&journal).await);

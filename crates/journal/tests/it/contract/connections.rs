@@ -4,9 +4,8 @@ use journal::{Settlement, StateError};
 
 use crate::support::*;
 
-#[tokio::test]
-async fn a_cursor_that_was_never_placed_is_none() {
-    let engine = Engine::new();
+pub(crate) async fn a_cursor_that_was_never_placed_is_none(kind: Kind) {
+    let engine = Engine::of(kind);
     let journal = engine.open().await;
     assert_eq!(journal.cursor("eu", P).await.unwrap(), None);
     journal.place_cursor("eu", P, seq(0)).await.unwrap();
@@ -14,9 +13,8 @@ async fn a_cursor_that_was_never_placed_is_none() {
     assert_eq!(journal.cursor("e", P).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn a_settle_never_moves_a_cursor_back() {
-    let engine = Engine::new();
+pub(crate) async fn a_settle_never_moves_a_cursor_back(kind: Kind) {
+    let engine = Engine::of(kind).feeding(&["eu"]);
     let journal = engine.open().await;
     append_many(&journal, 9, 10).await;
     for (through, expected) in [(4, 4), (2, 4), (9, 9)] {
@@ -31,9 +29,8 @@ async fn a_settle_never_moves_a_cursor_back() {
     assert_eq!(journal.cursor("eu", P).await.unwrap(), Some(seq(3)));
 }
 
-#[tokio::test]
-async fn nothing_is_settled_that_is_not_durable() {
-    let engine = Engine::new();
+pub(crate) async fn nothing_is_settled_that_is_not_durable(kind: Kind) {
+    let engine = Engine::of(kind).feeding(&["eu"]);
     let journal = engine.open().await;
     append(&journal, "a").await;
     let refused = journal.settle(settlement("eu", 2)).await;
@@ -43,9 +40,8 @@ async fn nothing_is_settled_that_is_not_durable() {
     assert_eq!(journal.cursor("eu", P).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn a_claim_stays_with_its_holder() {
-    let engine = Engine::new();
+pub(crate) async fn a_claim_stays_with_its_holder(kind: Kind) {
+    let engine = Engine::of(kind).feeding(&["eu"]);
     let journal = engine.open().await;
     append_many(&journal, 9, 10).await;
     let claims = |through, claims: &[(u8, u64)]| Settlement {
@@ -68,9 +64,8 @@ async fn a_claim_stays_with_its_holder() {
     assert_eq!(others, [None; 4]);
 }
 
-#[tokio::test]
-async fn claims_that_are_reset_can_be_made_again() {
-    let engine = Engine::new();
+pub(crate) async fn claims_that_are_reset_can_be_made_again(kind: Kind) {
+    let engine = Engine::of(kind).feeding(&["eu", "us"]);
     let journal = engine.open().await;
     append_many(&journal, 9, 10).await;
     for connection in ["eu", "us"] {
@@ -96,9 +91,8 @@ async fn claims_that_are_reset_can_be_made_again() {
     assert_eq!(holder("eu").await, Some(place(5)));
 }
 
-#[tokio::test]
-async fn a_forgotten_connection_has_neither_cursor_nor_claims() {
-    let engine = Engine::new();
+pub(crate) async fn a_forgotten_connection_has_neither_cursor_nor_claims(kind: Kind) {
+    let engine = Engine::of(kind).feeding(&["eu", "eu-2"]);
     let journal = engine.open().await;
     append(&journal, "a").await;
     for connection in ["eu", "eu-2"] {
@@ -118,9 +112,8 @@ async fn a_forgotten_connection_has_neither_cursor_nor_claims() {
     assert_eq!(reasons(&journal).await, ["eu-2", "eu"]);
 }
 
-#[tokio::test]
-async fn a_name_that_is_too_long_is_refused() {
-    let engine = Engine::new();
+pub(crate) async fn a_name_that_is_too_long_is_refused(kind: Kind) {
+    let engine = Engine::of(kind);
     let journal = engine.open().await;
     let refused = journal.cursor(&"c".repeat(256), P).await;
     assert!(matches!(

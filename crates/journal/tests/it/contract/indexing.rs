@@ -4,9 +4,8 @@ use journal::{IndexEntry, Indexed, Place, StateError, Verdict};
 
 use crate::support::*;
 
-#[tokio::test]
-async fn the_first_record_to_bear_an_event_wins() {
-    let engine = Engine::new();
+pub(crate) async fn the_first_record_to_bear_an_event_wins(kind: Kind) {
+    let engine = Engine::of(kind);
     let journal = engine.open().await;
     append_many(&journal, 5, 10).await;
     let verdicts = journal
@@ -31,9 +30,8 @@ async fn the_first_record_to_bear_an_event_wins() {
     }
 }
 
-#[tokio::test]
-async fn an_event_is_known_for_eight_days_and_forgotten_after_sixteen() {
-    let engine = Engine::new();
+pub(crate) async fn an_event_is_known_for_eight_days_and_forgotten_after_sixteen(kind: Kind) {
+    let engine = Engine::of(kind);
     let journal = engine.open().await;
     append_many(&journal, 40, 10).await;
     let mut number = 0;
@@ -56,9 +54,8 @@ async fn an_event_is_known_for_eight_days_and_forgotten_after_sixteen() {
     }
 }
 
-#[tokio::test]
-async fn entries_that_leave_a_record_out_are_refused() {
-    let engine = Engine::new();
+pub(crate) async fn entries_that_leave_a_record_out_are_refused(kind: Kind) {
+    let engine = Engine::of(kind);
     let journal = engine.open().await;
     append_many(&journal, 4, 10).await;
     for entries in [
@@ -72,9 +69,8 @@ async fn entries_that_leave_a_record_out_are_refused() {
     }
 }
 
-#[tokio::test]
-async fn a_record_that_is_not_durable_cannot_be_indexed() {
-    let engine = Engine::new();
+pub(crate) async fn a_record_that_is_not_durable_cannot_be_indexed(kind: Kind) {
+    let engine = Engine::of(kind);
     let journal = engine.open().await;
     append(&journal, "a").await;
     let refused = journal.index(P, vec![entry(1, b'a'), entry(2, b'b')]).await;
@@ -82,9 +78,8 @@ async fn a_record_that_is_not_durable_cannot_be_indexed() {
     assert_eq!(journal.verdict(place(1)).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn reading_indexed_ends_at_the_watermark_and_tells_the_verdicts() {
-    let engine = Engine::new();
+pub(crate) async fn reading_indexed_ends_at_the_watermark_and_tells_the_verdicts(kind: Kind) {
+    let engine = Engine::of(kind);
     let journal = engine.open().await;
     append_many(&journal, 4, 10).await;
     assert!(
@@ -114,9 +109,8 @@ async fn reading_indexed_ends_at_the_watermark_and_tells_the_verdicts() {
     assert_eq!(found, expected);
 }
 
-#[tokio::test]
-async fn records_are_found_by_their_terms_newest_first() {
-    let engine = Engine::new();
+pub(crate) async fn records_are_found_by_their_terms_newest_first(kind: Kind) {
+    let engine = Engine::of(kind);
     let journal = engine.open().await;
     append_many(&journal, 6, 10).await;
     for number in 1..=6 {
@@ -141,9 +135,8 @@ async fn records_are_found_by_their_terms_newest_first() {
     assert!(journal.look_up(&other_kind, 9).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn the_indexed_watch_moves_with_each_step() {
-    let engine = Engine::new();
+pub(crate) async fn the_indexed_watch_moves_with_each_step(kind: Kind) {
+    let engine = Engine::of(kind);
     let journal = engine.open().await;
     append_many(&journal, 2, 10).await;
     let mut indexed = journal.indexed(P);
@@ -156,9 +149,8 @@ async fn the_indexed_watch_moves_with_each_step() {
     assert_eq!(*journal.indexed(P).borrow(), Some(seq(1)));
 }
 
-#[tokio::test]
-async fn a_burial_is_kept_for_the_first_record_only() {
-    let engine = Engine::new();
+pub(crate) async fn a_burial_is_kept_for_the_first_record_only(kind: Kind) {
+    let engine = Engine::of(kind);
     let journal = engine.open().await;
     append_many(&journal, 2, 10).await;
     for number in 1..=2 {

@@ -33,9 +33,8 @@ async fn listed(
     listed.collect()
 }
 
-#[tokio::test]
-async fn a_dead_letter_reads_back_as_it_was_buried() {
-    let engine = Engine::new();
+pub(crate) async fn a_dead_letter_reads_back_as_it_was_buried(kind: Kind) {
+    let engine = Engine::of(kind).feeding(&["eu"]);
     let journal = engine.open().await;
     append(&journal, "a").await;
     let buried = NewDeadLetter {
@@ -59,9 +58,8 @@ async fn a_dead_letter_reads_back_as_it_was_buried() {
     assert_eq!(found.letter, buried);
 }
 
-#[tokio::test]
-async fn dead_letters_are_listed_newest_first_page_by_page() {
-    let engine = Engine::new();
+pub(crate) async fn dead_letters_are_listed_newest_first_page_by_page(kind: Kind) {
+    let engine = Engine::of(kind).feeding(&["eu", "us"]);
     let journal = engine.open().await;
     append(&journal, "a").await;
     bury(&journal, "eu", &["1", "2"]).await;
@@ -85,9 +83,8 @@ async fn dead_letters_are_listed_newest_first_page_by_page() {
     }
 }
 
-#[tokio::test]
-async fn a_removed_dead_letter_is_gone_and_its_id_is_not_used_again() {
-    let engine = Engine::new();
+pub(crate) async fn a_removed_dead_letter_is_gone_and_its_id_is_not_used_again(kind: Kind) {
+    let engine = Engine::of(kind).feeding(&["eu"]);
     let journal = engine.open().await;
     append(&journal, "a").await;
     bury(&journal, "eu", &["1", "2"]).await;

@@ -5,9 +5,8 @@ use journal::{PutError, Revision};
 
 use crate::support::*;
 
-#[tokio::test]
-async fn a_setting_reads_back_with_its_revision() {
-    let engine = Engine::new();
+pub(crate) async fn a_setting_reads_back_with_its_revision(kind: Kind) {
+    let engine = Engine::of(kind);
     let journal = engine.open().await;
     assert_eq!(journal.setting("connections").await.unwrap(), None);
     let value = Bytes::from_static(&[0, 1, 255]);
@@ -22,9 +21,8 @@ async fn a_setting_reads_back_with_its_revision() {
     assert_eq!(journal.setting("connection").await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn only_one_of_two_who_read_the_same_revision_can_put() {
-    let engine = Engine::new();
+pub(crate) async fn only_one_of_two_who_read_the_same_revision_can_put(kind: Kind) {
+    let engine = Engine::of(kind);
     let journal = engine.open().await;
     let put = async |value: &'static str, expected| {
         let value = Bytes::from_static(value.as_bytes());
@@ -46,9 +44,8 @@ async fn only_one_of_two_who_read_the_same_revision_can_put() {
     ));
 }
 
-#[tokio::test]
-async fn the_settings_watch_sees_every_change_and_nothing_else() {
-    let engine = Engine::new();
+pub(crate) async fn the_settings_watch_sees_every_change_and_nothing_else(kind: Kind) {
+    let engine = Engine::of(kind);
     let journal = engine.open().await;
     let mut changes = journal.watch_settings();
     let before = *changes.borrow_and_update();
