@@ -11,8 +11,13 @@ pub(crate) async fn limits_that_break_a_promise_are_refused(kind: Kind) {
         |config| config.first_claims /= 31,
         |config| config.queue_records = 0,
     ];
+    let mut engine = Engine::of(kind);
+    let sound = engine.config();
     for change in changes {
-        let engine = Engine::of(kind).limits(change);
+        engine = engine.limits(|config| {
+            *config = sound.clone();
+            change(config);
+        });
         let refused = engine.try_open().await.err().unwrap();
         assert!(refused.is_of_config(), "{refused:?}");
         assert!(!engine.path().exists(), "it was created all the same");
