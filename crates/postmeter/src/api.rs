@@ -4,6 +4,7 @@
 //! else asks for the token, as `Authorization: Bearer TOKEN`.
 
 mod answers;
+mod failure;
 
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{StatusCode, header};
@@ -12,12 +13,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use connections::Written;
-use journal::{DeadLetterFilter, DeadLetterId, Health};
+use journal::{DeadLetterFilter, DeadLetterId};
 use serde::Deserialize;
 use serde_json::json;
 
-use self::answers::{Failure, dead_letter, dead_letter_line, status, tested};
+pub(crate) use self::answers::{attempt, health};
+use self::answers::{dead_letter, dead_letter_line, status, tested};
+use self::failure::Failure;
 use crate::cli::EnableFrom;
+use crate::nodes;
 use crate::observe::Observer;
 use crate::operator::{Apply, Operator};
 use crate::token::Token;
@@ -38,6 +42,7 @@ pub(crate) struct Api {
 pub(crate) fn router(api: Api) -> Router {
     let guarded = Router::new()
         .route("/metrics", get(metrics))
+        .route("/api/nodes", get(all_nodes))
         .route("/api/connections", get(connections))
         .route("/api/connections/document", get(export).put(apply))
         .route("/api/connections/{name}/test", post(send_test))
@@ -81,13 +86,12 @@ async fn healthz() -> &'static str {
 
 /// The process can do its work: the journal takes events.
 async fn readyz(State(api): State<Api>) -> Response {
-    let reason = match api.operator.journal.stats().health {
-        Health::Healthy => return "ready\n".into_response(),
-        Health::Full => "the journal is full: events are answered 503".to_owned(),
-        Health::Failing { cause } => format!("the journal cannot be written: {cause}"),
-        Health::Poisoned { cause } => format!("the journal is broken: {cause}; restart to recover"),
-    };
-    (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response()
+    match health(&api.operator.journal.stats().health) {
+        (_, None) => "ready\n".into_response(),
+        (_, Some(reason)) => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response()
+        }
+    }
 }
 
 async fn metrics(State(api): State<Api>) -> Response {
@@ -99,9 +103,20 @@ async fn metrics(State(api): State<Api>) -> Response {
 }
 
 async fn connections(State(api): State<Api>) -> Result<Response, Failure> {
-    let statuses = api.operator.statuses().await?;
-    let lines: Vec<_> = statuses.iter().map(status).collect();
-    Ok(Json(json!({ "connections": lines })).into_response())
+    let (statuses, unanswered) = nodes::statuses(&api.operator).await?;
+    let each = statuses.iter();
+    let lines: Vec<_> = each.map(|each| status(each, &unanswered)).collect();
+    let answer = json!({
+        "connections": lines,
+        "warnings": api.operator.warnings(),
+        "unanswered": unanswered,
+    });
+    Ok(Json(answer).into_response())
+}
+
+async fn all_nodes(State(api): State<Api>) -> Response {
+    let gathered = nodes::nodes(&api.operator, &api.observer).await;
+    Json(answers::nodes(&gathered)).into_response()
 }
 
 async fn export(State(api): State<Api>) -> Result<Response, Failure> {

@@ -52,6 +52,9 @@ pub(crate) enum Command {
     /// Show a running server's connections and how they are doing
     #[command(after_help = CONNECTIONS_EXAMPLES)]
     Connections(ConnectionsArgs),
+    /// Show the nodes that share a journal, what each does, and what all have counted
+    #[command(after_help = "Examples:\n  postmeter nodes\n  postmeter nodes --json")]
+    Nodes(NodesArgs),
     /// Show what could never be delivered, and why
     #[command(after_help = DEAD_LETTERS_EXAMPLES)]
     DeadLetters(DeadLettersArgs),
@@ -240,6 +243,15 @@ pub(crate) enum ConnectionsCommand {
         /// The connection's name
         connection: String,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NodesArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
 }
 
 const DEAD_LETTERS_EXAMPLES: &str = "\

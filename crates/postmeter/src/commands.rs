@@ -9,6 +9,7 @@ mod demo;
 mod emulate_customerio;
 mod emulate_segment;
 mod export;
+mod nodes;
 mod send_test;
 mod serve;
 mod shape;
@@ -41,6 +42,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Apply(args) => apply::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Connections(args) => connections::run(&args),
+        Command::Nodes(args) => nodes::run(&args),
         Command::DeadLetters(args) => dead_letters::run(args),
         Command::Emulator(args) => match args.command {
             EmulatorCommand::Segment(args) => emulate_segment::run(args),

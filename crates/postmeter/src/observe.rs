@@ -4,19 +4,24 @@
 //! to the [`Observer`], and this file alone decides how it is counted. Labels are
 //! names of workspaces and connections, never anything out of an event.
 
+mod sample;
+mod tally;
+
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use jiff::Timestamp;
-use journal::Verdict;
+use journal::{PartitionStats, Verdict};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusRecorder};
 use receive::{Answer, Receipt};
 use tokio::sync::broadcast;
 use tracing::warn;
+
+pub(crate) use self::sample::{End, Sample, SampleNode, SkipCause};
+pub(crate) use self::tally::Counts;
+use self::tally::Tally;
 
 /// Samples that a slow watcher may fall behind; then it misses the oldest.
 const SAMPLES: usize = 1_024;
@@ -33,58 +38,8 @@ const LATENCY_BOUNDS_S: [f64; 14] = [
 pub(crate) struct Observer {
     samples: broadcast::Sender<Sample>,
     recorder: Arc<PrometheusRecorder>,
-    duplicates: Arc<AtomicU64>,
+    tally: Arc<Tally>,
     warned_at: Arc<Mutex<HashMap<&'static str, Instant>>>,
-}
-
-/// One record that a connection is done with.
-#[derive(Clone, Debug)]
-pub(crate) struct Sample {
-    /// When its event was received.
-    pub(crate) received_at: Timestamp,
-    /// When it ended.
-    pub(crate) ended_at: Timestamp,
-    /// The connection's name.
-    pub(crate) connection: Arc<str>,
-    /// How it ended.
-    pub(crate) end: End,
-}
-
-/// How a record ended for a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    /// Segment took the call.
-    Accepted,
-    /// It was not to be sent.
-    Skipped(SkipCause),
-    /// It can never be delivered as it is.
-    Buried,
-}
-
-/// Why a record was not to be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SkipCause {
-    /// Another record with this event came before.
-    Duplicate,
-    /// The connection's options leave it out.
-    Options,
-    /// Not the first occurrence, and the connection sends only those.
-    NotFirst,
-    /// Nothing can be made of it, which its own dead letter says.
-    Unusable,
-}
-
-impl End {
-    fn label(self) -> &'static str {
-        match self {
-            End::Accepted => "accepted",
-            End::Skipped(SkipCause::Duplicate) => "skipped_duplicate",
-            End::Skipped(SkipCause::Options) => "skipped_options",
-            End::Skipped(SkipCause::NotFirst) => "skipped_not_first",
-            End::Skipped(SkipCause::Unusable) => "skipped_unusable",
-            End::Buried => "buried",
-        }
-    }
 }
 
 impl Observer {
@@ -99,7 +54,7 @@ impl Observer {
         let observer = Observer {
             samples,
             recorder,
-            duplicates: Arc::default(),
+            tally: Arc::default(),
             warned_at: Arc::default(),
         };
         observer.count(describe);
@@ -118,7 +73,27 @@ impl Observer {
 
     /// Events so far that had been received before.
     pub(crate) fn duplicates(&self) -> u64 {
-        self.duplicates.load(Ordering::Relaxed)
+        self.tally.duplicates()
+    }
+
+    /// What this node has counted so far.
+    pub(crate) fn counts(&self) -> Counts {
+        self.tally.counts()
+    }
+
+    /// How many watch now.
+    pub(crate) fn watchers(&self) -> usize {
+        self.samples.receiver_count()
+    }
+
+    /// Shows a sample of another node, which has counted it.
+    pub(crate) fn relay(&self, sample: Sample) {
+        drop(self.samples.send(sample));
+    }
+
+    /// Another node had more samples than it could tell.
+    pub(crate) fn left_out(&self, n_samples: u64) {
+        self.count(|| counter!("postmeter_samples_left_out_total").increment(n_samples));
     }
 
     /// All counters in Prometheus' text form.
@@ -132,6 +107,7 @@ impl Observer {
     pub(crate) fn answered(&self, receipt: &Receipt, took: Duration) {
         let workspace = receipt.workspace.as_deref().unwrap_or("").to_owned();
         let answer = receipt.answer.label();
+        self.tally.received(answer);
         self.warn_of(receipt);
         self.count(|| {
             counter!("postmeter_events_received_total", "workspace" => workspace, "answer" => answer)
@@ -185,7 +161,7 @@ impl Observer {
     pub(crate) fn indexed(&self, workspace: &str, verdict: Verdict) {
         if matches!(verdict, Verdict::DuplicateOf(_)) {
             let workspace = workspace.to_owned();
-            self.duplicates.fetch_add(1, Ordering::Relaxed);
+            self.tally.duplicate();
             self.count(|| {
                 counter!("postmeter_duplicates_total", "workspace" => workspace).increment(1);
             });
@@ -199,6 +175,7 @@ impl Observer {
 
     /// A connection is done with a record.
     pub(crate) fn ended(&self, sample: Sample) {
+        self.tally.ended(&sample.connection, sample.end);
         let connection = sample.connection.to_string();
         let end = sample.end.label();
         let took = sample
@@ -246,6 +223,17 @@ impl Observer {
         self.count(|| {
             gauge!("postmeter_journal_bytes").set(as_float(bytes));
             gauge!("postmeter_dead_letters").set(as_float(dead_letters));
+        });
+    }
+
+    /// How far a partition has come, taken now and then.
+    pub(crate) fn partition(&self, stats: &PartitionStats) {
+        let label = || stats.partition.to_string();
+        let number = |seq: Option<journal::Seq>| as_float(seq.map_or(0, journal::Seq::get));
+        self.count(|| {
+            gauge!("postmeter_journal_last_record", "partition" => label()).set(number(stats.last));
+            gauge!("postmeter_journal_indexed_record", "partition" => label())
+                .set(number(stats.indexed));
         });
     }
 }
@@ -303,6 +291,18 @@ fn describe() {
     describe_gauge!(
         "postmeter_oldest_unsettled_seconds",
         "Age of the oldest unsettled record"
+    );
+    describe_gauge!(
+        "postmeter_journal_last_record",
+        "The last record on stable storage, by partition"
+    );
+    describe_gauge!(
+        "postmeter_journal_indexed_record",
+        "The last record that is indexed, by partition"
+    );
+    describe_counter!(
+        "postmeter_samples_left_out_total",
+        "Samples for the debugger that other nodes had too many of"
     );
     describe_gauge!("postmeter_journal_bytes", "Bytes of the log on disk");
     describe_gauge!("postmeter_dead_letters", "Dead letters kept");

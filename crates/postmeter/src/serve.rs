@@ -23,9 +23,11 @@ use tracing::{error, info, warn};
 use crate::api::{self, Api};
 use crate::cli::EnableFrom;
 use crate::config::Config;
+use crate::duties::{Duties, is_superseded};
 use crate::http;
+use crate::nodes;
 use crate::observe::Observer;
-use crate::operator::{Apply, Operator};
+use crate::operator::{self, Apply, Operator};
 use crate::pipeline::indexer::Indexer;
 use crate::pipeline::keys;
 use crate::supervisor::{self, Workshop};
@@ -36,8 +38,6 @@ const GRACE: Duration = Duration::from_secs(10);
 /// How often old segments are trimmed and levels are measured: a full journal is
 /// open again this soon after its connections have caught up.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
-/// The pause before a failed indexer starts again.
-const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
 /// A server that is ready to run.
 pub(crate) struct Server {
@@ -127,6 +127,30 @@ impl Server {
     /// within [`GRACE`], and closes the journal. What is left in the journal goes
     /// on at the next start.
     pub(crate) async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let journal = self.journal.clone();
+        let mut stages = JoinSet::new();
+        self.start_stages(&mut stages, &stop);
+        // No stage ends before it is told to, except by a bug that unwound it.
+        let ended = tokio::select! {
+            ended = stages.join_next() => ended,
+            () = stop.cancelled() => None,
+        };
+        stop.cancel();
+        let rest = async { while stages.join_next().await.is_some() {} };
+        if tokio::time::timeout(GRACE, rest).await.is_err() {
+            warn!(
+                "some attempts were not finished within {GRACE:?}; they are made again at the next start"
+            );
+            stages.abort_all();
+        }
+        journal.close().await.context("cannot close the journal")?;
+        match ended {
+            Some(Err(died)) => Err(died).context("a stage died"),
+            Some(Ok(())) | None => Ok(()),
+        }
+    }
+
+    fn start_stages(self, stages: &mut JoinSet<()>, stop: &CancellationToken) {
         let Server {
             config,
             journal,
@@ -149,46 +173,30 @@ impl Server {
             observer: observer.clone(),
             token,
         });
+        stages.spawn(http::serve(receive, public, stop.clone()));
+        stages.spawn(http::serve(console, private, stop.clone()));
+        for partition in journal.partitions() {
+            let indexer = Indexer {
+                journal: journal.clone(),
+                observer: observer.clone(),
+                partition,
+            };
+            stages.spawn(index(operator.duties.clone(), indexer, stop.clone()));
+        }
         let workshop = Workshop {
-            journal: journal.clone(),
+            journal,
+            duties: operator.duties.clone(),
             observer: observer.clone(),
             policy: config.dispatch,
             window: config.window,
         };
-        let mut stages = JoinSet::new();
-        stages.spawn(http::serve(receive, public, stop.clone()));
-        stages.spawn(http::serve(console, private, stop.clone()));
-        for partition in journal.partitions() {
-            let (journal, observer) = (journal.clone(), observer.clone());
-            let indexer = Indexer {
-                journal,
-                observer,
-                partition,
-            };
-            stages.spawn(index(indexer, stop.clone()));
-        }
         let (decided, running) = (operator.decided(), operator.running.clone());
         stages.spawn(supervisor::run(workshop, decided, running, stop.clone()));
+        stages.spawn(operator::follow(operator.clone(), stop.clone()));
+        let (asked, told) = (operator.clone(), operator.clone());
+        stages.spawn(nodes::answer(asked, observer.clone(), stop.clone()));
+        stages.spawn(nodes::share(told, observer.clone(), stop.clone()));
         stages.spawn(keep_house(operator, observer, stop.clone()));
-
-        // No stage ends before it is told to, except by a bug that unwound it.
-        let ended = tokio::select! {
-            ended = stages.join_next() => ended,
-            () = stop.cancelled() => None,
-        };
-        stop.cancel();
-        let rest = async { while stages.join_next().await.is_some() {} };
-        if tokio::time::timeout(GRACE, rest).await.is_err() {
-            warn!(
-                "some attempts were not finished within {GRACE:?}; they are made again at the next start"
-            );
-            stages.abort_all();
-        }
-        journal.close().await.context("cannot close the journal")?;
-        match ended {
-            Some(Err(died)) => Err(died).context("a stage died"),
-            Some(Ok(())) | None => Ok(()),
-        }
     }
 }
 
@@ -201,25 +209,20 @@ async fn count_answer(State(observer): State<Observer>, request: Request, next: 
     response
 }
 
-async fn index(indexer: Indexer, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        if let Err(error) = indexer.run(&stop).await {
-            error!(
-                journal.partition = indexer.partition.get(),
-                "the index stopped and starts again: {error:#}"
-            );
-            stop.run_until_cancelled(tokio::time::sleep(RESTART_PAUSE))
-                .await;
-        }
-    }
+async fn index(duties: Duties, indexer: Indexer, stop: CancellationToken) {
+    duties.perform(&indexer, &stop).await;
 }
 
 async fn keep_house(operator: Operator, observer: Observer, stop: CancellationToken) {
     let mut rounds = tokio::time::interval(HOUSEKEEPING);
+    let mut failing = false;
     while stop.run_until_cancelled(rounds.tick()).await.is_some() {
-        if let Err(error) = house_round(&operator, &observer).await {
-            error!("housekeeping failed and is tried again: {error:#}");
+        let failed = house_round(&operator, &observer).await.err();
+        let failed = failed.filter(|error| !is_superseded(error));
+        if let Some(error) = failed.as_ref().filter(|_| !failing) {
+            error!("housekeeping failed and is tried every second: {error:#}");
         }
+        failing = failed.is_some();
     }
 }
 
@@ -241,6 +244,10 @@ async fn house_round(operator: &Operator, observer: &Observer) -> anyhow::Result
     let stats = operator.journal.stats();
     let dead_letters = operator.journal.dead_letter_count().await?;
     observer.journal(stats.bytes, dead_letters);
+    stats
+        .partitions
+        .iter()
+        .for_each(|each| observer.partition(each));
     Ok(())
 }
 

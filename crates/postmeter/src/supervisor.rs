@@ -2,12 +2,11 @@
 //!
 //! When the operator decides anew, feeds whose connection is gone or different
 //! stop, finish what is in flight, and only then their successors start: two
-//! feeds never share a cursor. A feed that fails starts again after a pause, for
-//! as long as it takes, because giving up would look like being idle.
+//! feeds never share a cursor. Of several nodes the one that holds a feed's duty
+//! runs it; the others wait for their turn.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use connections::{ConnectionId, Unlocked, UnlockedConnection};
 use dispatch::{Outbox, Policy};
@@ -15,18 +14,17 @@ use journal::{Journal, Partition};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::error;
 
+use crate::duties::Duties;
 use crate::observe::Observer;
 use crate::pipeline::feed::{ConnectionLabel, Feed};
-
-/// The pause before a failed feed starts again.
-const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
 /// What all feeds share.
 #[derive(Clone)]
 pub(crate) struct Workshop {
     pub(crate) journal: Journal,
+    pub(crate) duties: Duties,
     pub(crate) observer: Observer,
     pub(crate) policy: Policy,
     pub(crate) window: usize,
@@ -127,7 +125,9 @@ fn start(
     let feeds = partitions
         .map(|each| feed(workshop, connection, &outbox, each))
         .collect();
-    tasks.spawn(run_line(feeds, predecessor, stop.clone(), ended.clone()));
+    let duties = workshop.duties.clone();
+    let tokens = (stop.clone(), ended.clone());
+    tasks.spawn(run_line(duties, feeds, predecessor, tokens));
     Ok(Line {
         connection: connection.clone(),
         outbox,
@@ -157,12 +157,13 @@ fn feed(
     }
 }
 
-/// Runs a connection's feeds once its predecessor has ended.
+/// Runs a connection's feeds once its predecessor has ended: each while this node
+/// is the one to feed its partition.
 async fn run_line(
+    duties: Duties,
     feeds: Vec<Feed>,
     predecessor: Option<CancellationToken>,
-    stop: CancellationToken,
-    ended: CancellationToken,
+    (stop, ended): (CancellationToken, CancellationToken),
 ) {
     let _ended = ended.drop_guard();
     if let Some(predecessor) = predecessor {
@@ -170,25 +171,10 @@ async fn run_line(
     }
     let mut running = JoinSet::new();
     for feed in feeds {
-        running.spawn(run_feed(feed, stop.clone()));
+        let (duties, stop) = (duties.clone(), stop.clone());
+        running.spawn(async move { duties.perform(&feed, &stop).await });
     }
     while running.join_next().await.is_some() {}
-}
-
-async fn run_feed(feed: Feed, stop: CancellationToken) {
-    let name = Arc::clone(&feed.connection.name);
-    while !stop.is_cancelled() {
-        match feed.run(&stop).await {
-            Ok(()) => {
-                info!(connection = %name, "a connection has stopped, with all that ended settled");
-            }
-            Err(error) => {
-                error!(connection = %name, "a connection stopped and starts again: {error:#}");
-                let pause = tokio::time::sleep(RESTART_PAUSE);
-                stop.run_until_cancelled(pause).await;
-            }
-        }
-    }
 }
 
 impl Line {

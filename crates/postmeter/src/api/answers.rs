@@ -1,21 +1,19 @@
-//! The JSON of the API, and what a failure says.
+//! The JSON of the API.
 
-use axum::Json;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use connections::{Mistake, Mistakes};
-use dispatch::{Attempt, AttemptResult, Condition};
+use dispatch::{Attempt, AttemptResult};
 use jiff::Timestamp;
-use journal::DeadLetter;
+use journal::{DeadLetter, Health};
 use serde_json::{Value, json};
 
-use crate::operator::{ApplyError, Operator, Status};
+use crate::nodes::{Gathered, Holder, Member, NodeReport, Status, Waiting};
+use crate::observe::Counts;
+use crate::operator::Operator;
 use crate::trial::Tested;
 
-/// A connection and how it is doing.
-pub(super) fn status(status: &Status) -> Value {
+/// A connection and how it is doing; `unanswered` are the nodes that did not say.
+pub(super) fn status(status: &Status, unanswered: &[String]) -> Value {
     let connection = &status.connection;
-    let (state, reason) = state(status);
+    let (state, reason) = state(status, unanswered);
     json!({
         "name": connection.name.as_str(),
         "id": connection.id.as_str(),
@@ -29,34 +27,109 @@ pub(super) fn status(status: &Status) -> Value {
         "confirmed_at": status.confirmed_at.map(time),
         "lag_records": status.lag.records,
         "oldest_unsettled_s": status.lag.oldest.as_secs_f64(),
-        "last_attempt": status.attempts.first().map(attempt),
-        "attempts": status.attempts.iter().map(attempt).collect::<Vec<_>>(),
+        "partitions": status.holders.iter().map(holder).collect::<Vec<_>>(),
+        "last_attempt": status.attempts.first(),
+        "attempts": status.attempts,
     })
 }
 
+fn holder(holder: &Holder) -> Value {
+    json!({ "partition": holder.partition, "node": holder.node })
+}
+
 /// The state in a word, and why.
-fn state(status: &Status) -> (&'static str, Option<String>) {
-    match &status.condition {
-        None => ("disabled", None),
-        Some(Condition::Waiting {
-            since,
-            reason,
-            retry_at,
-            ..
-        }) => {
-            let why = format!("{reason}, since {since:.0}; tries again at {retry_at:.0}");
-            ("waiting", Some(why))
-        }
-        Some(Condition::Flowing) if status.confirmed_at.is_none() => {
-            let why = "nobody has confirmed that an event arrived in Segment";
-            ("unconfirmed", Some(why.to_owned()))
-        }
-        Some(Condition::Flowing) if status.lag.records > 0 => ("catching up", None),
-        Some(Condition::Flowing) => ("up to date", None),
+fn state(status: &Status, unanswered: &[String]) -> (&'static str, Option<String>) {
+    if !status.connection.enabled {
+        return ("disabled", None);
+    }
+    if let Some(Waiting {
+        since,
+        reason,
+        retry_at,
+    }) = &status.waiting
+    {
+        let why = format!("{reason}, since {since:.0}; tries again at {retry_at:.0}");
+        return ("waiting", Some(why));
+    }
+    if !status.idle.is_empty() {
+        return idle(&status.idle, unanswered);
+    }
+    if status.confirmed_at.is_none() {
+        let why = "nobody has confirmed that an event arrived in Segment";
+        return ("unconfirmed", Some(why.to_owned()));
+    }
+    match status.lag.records {
+        0 => ("up to date", None),
+        _ => ("catching up", None),
     }
 }
 
-fn attempt(attempt: &Attempt) -> Value {
+/// The state of a connection some of whose partitions nobody is known to feed.
+fn idle(partitions: &[u16], unanswered: &[String]) -> (&'static str, Option<String>) {
+    let partitions: Vec<String> = partitions.iter().map(ToString::to_string).collect();
+    let partitions = partitions.join(", ");
+    match unanswered {
+        [] => {
+            let why = format!("no node has taken partition {partitions} up yet");
+            ("starting", Some(why))
+        }
+        silent => {
+            let silent = silent.join(", ");
+            let why = format!("partition {partitions} may be with {silent}, which does not answer");
+            ("unknown", Some(why))
+        }
+    }
+}
+
+/// Every node and what it does, with the sum of what all have counted.
+pub(super) fn nodes(gathered: &Gathered<NodeReport>) -> Value {
+    let mut total = Counts::default();
+    for (_, report) in &gathered.answers {
+        total.add(&report.counts);
+    }
+    let answers = gathered.answers.iter();
+    let nodes: Vec<_> = answers
+        .map(|(member, report)| node(member, report))
+        .collect();
+    json!({ "nodes": nodes, "unanswered": gathered.unanswered, "total": total })
+}
+
+fn node(member: &Member, report: &NodeReport) -> Value {
+    json!({
+        "id": member.id,
+        "name": member.name,
+        "version": member.version,
+        "this": member.is_this,
+        "health": report.health,
+        "reason": report.reason,
+        "warnings": report.warnings,
+        "indexes": report.indexes,
+        "feeds": report.feeds,
+        "counts": report.counts,
+    })
+}
+
+/// A journal's health in a word, and what it means for events.
+pub(crate) fn health(health: &Health) -> (&'static str, Option<String>) {
+    match health {
+        Health::Healthy => ("healthy", None),
+        Health::Full => {
+            let why = "the journal is full: events are answered 503";
+            ("full", Some(why.to_owned()))
+        }
+        Health::Failing { cause } => (
+            "failing",
+            Some(format!("the journal cannot be written: {cause}")),
+        ),
+        Health::Poisoned { cause } => {
+            let why = format!("the journal is broken: {cause}; restart to recover");
+            ("poisoned", Some(why))
+        }
+    }
+}
+
+/// An attempt. Its time is written so that texts sort as times do.
+pub(crate) fn attempt(attempt: &Attempt) -> Value {
     let (status, answer, failure) = match &attempt.result {
         AttemptResult::Answered { status, body } => (Some(status), Some(body), None),
         AttemptResult::Failed { cause } => (None, None, Some(cause)),
@@ -115,90 +188,4 @@ pub(super) fn dead_letter(operator: &Operator, found: &DeadLetter) -> Value {
         whole.insert("answer".to_owned(), json!(answer));
     }
     whole
-}
-
-/// A request that came to nothing, in words for whoever made it.
-#[derive(Debug)]
-pub(super) struct Failure {
-    status: StatusCode,
-    error: String,
-    mistakes: Vec<Mistake>,
-}
-
-impl Failure {
-    pub(super) fn not_found(error: impl Into<String>) -> Failure {
-        Failure {
-            status: StatusCode::NOT_FOUND,
-            error: error.into(),
-            mistakes: Vec::new(),
-        }
-    }
-
-    pub(super) fn bad_request(error: impl Into<String>) -> Failure {
-        Failure {
-            status: StatusCode::BAD_REQUEST,
-            error: error.into(),
-            mistakes: Vec::new(),
-        }
-    }
-
-    fn of(status: StatusCode, error: &anyhow::Error) -> Failure {
-        Failure {
-            status,
-            error: format!("{error:#}"),
-            mistakes: Vec::new(),
-        }
-    }
-}
-
-impl From<Mistakes> for Failure {
-    fn from(mistakes: Mistakes) -> Failure {
-        Failure {
-            status: StatusCode::UNPROCESSABLE_ENTITY,
-            error: "the connections have mistakes".to_owned(),
-            mistakes: mistakes.iter().cloned().collect(),
-        }
-    }
-}
-
-impl From<ApplyError> for Failure {
-    fn from(error: ApplyError) -> Failure {
-        match error {
-            ApplyError::Mistakes(mistakes) => mistakes.into(),
-            ApplyError::Failed(error) => error.into(),
-        }
-    }
-}
-
-impl From<anyhow::Error> for Failure {
-    fn from(error: anyhow::Error) -> Failure {
-        Failure::of(StatusCode::SERVICE_UNAVAILABLE, &error)
-    }
-}
-
-impl From<journal::StateError> for Failure {
-    fn from(error: journal::StateError) -> Failure {
-        anyhow::Error::from(error).into()
-    }
-}
-
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
-        let mistakes: Vec<Value> = self.mistakes.iter().map(mistake).collect();
-        let body = match mistakes.as_slice() {
-            [] => json!({ "error": self.error }),
-            mistakes => json!({ "error": self.error, "mistakes": mistakes }),
-        };
-        (self.status, Json(body)).into_response()
-    }
-}
-
-fn mistake(mistake: &Mistake) -> Value {
-    json!({
-        "line": mistake.line,
-        "at": mistake.at,
-        "what": mistake.what,
-        "hint": mistake.hint,
-        "text": mistake.to_string(),
-    })
 }

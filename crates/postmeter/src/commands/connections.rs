@@ -25,6 +25,12 @@ fn list(answer: &Value, args: &ConnectionsArgs) -> anyhow::Result<()> {
     if args.json {
         return print_json(answer);
     }
+    for warning in texts(answer, "warnings") {
+        talk(format_args!("warning: {warning}"));
+    }
+    for silent in texts(answer, "unanswered") {
+        talk(format_args!("warning: node {silent} does not answer"));
+    }
     let connections = answer.get("connections").and_then(Value::as_array);
     let rows: Vec<Vec<String>> = connections.into_iter().flatten().map(row).collect();
     if rows.is_empty() {
@@ -41,6 +47,11 @@ fn list(answer: &Value, args: &ConnectionsArgs) -> anyhow::Result<()> {
         "WHY",
     ];
     print(lay_out(&heads, &rows))
+}
+
+fn texts<'v>(answer: &'v Value, key: &str) -> impl Iterator<Item = &'v str> {
+    let list = answer.get(key).and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(Value::as_str)
 }
 
 fn row(connection: &Value) -> Vec<String> {

@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use dispatch::{Attempt, AttemptResult, Batch, Outbox, Outcome, PushError, Refused, Stamp};
 use jiff::Timestamp;
-use journal::{Indexed, Journal, NewDeadLetter, Partition, Place, ReadLimit, Record, Seq};
+use journal::{Duty, Indexed, Journal, NewDeadLetter, Partition, Place, ReadLimit, Record, Seq};
 use journal::{Settlement, Verdict};
 use shape::{Call, Event, Names, Options, Shaped};
 use tokio::task::JoinSet;
@@ -23,7 +23,8 @@ use tokio_util::sync::CancellationToken;
 use super::indexer::bury;
 use super::keys;
 use super::ledger::{Ledger, Settleable};
-use crate::observe::{End, Observer, Sample, SkipCause};
+use crate::duties::Work;
+use crate::observe::{End, Observer, Sample, SampleNode, SkipCause};
 
 /// What is read and shaped ahead of the window.
 const PAGE: ReadLimit = ReadLimit {
@@ -76,14 +77,25 @@ struct Hand {
     batch_ended: bool,
 }
 
-impl Feed {
+impl Work for Feed {
+    fn duty(&self) -> Duty {
+        Duty::Feed {
+            connection: self.connection.id.to_string(),
+            partition: self.partition,
+        }
+    }
+
+    fn name(&self) -> String {
+        format!(
+            "connection {} in partition {}",
+            self.connection.name, self.partition
+        )
+    }
+
     /// Feeds the connection until `stop`; then finishes the attempts in hand,
-    /// settles what has ended, and leaves the rest in the journal.
-    ///
-    /// # Errors
-    /// The journal cannot be read or written. Starting again is safe: what was
-    /// not settled is sent again under the same message ids.
-    pub(crate) async fn run(&self, stop: &CancellationToken) -> anyhow::Result<()> {
+    /// settles what has ended, and leaves the rest in the journal. What was not
+    /// settled is sent again under the same message ids.
+    async fn run(&self, stop: &CancellationToken) -> anyhow::Result<()> {
         let cursor = self
             .journal
             .cursor(&self.connection.id, self.partition)
@@ -119,7 +131,9 @@ impl Feed {
             }
         }
     }
+}
 
+impl Feed {
     /// Reads, shapes and launches as far as the window allows.
     async fn fill(&self, hand: &mut Hand, stop: &CancellationToken) -> anyhow::Result<()> {
         loop {
@@ -365,6 +379,7 @@ impl Feed {
             ended_at: Timestamp::now(),
             connection: Arc::clone(&self.connection.name),
             end,
+            node: SampleNode::This,
         }
     }
 }

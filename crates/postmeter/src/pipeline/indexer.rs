@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use journal::{Entry, IndexEntry, Journal, NewDeadLetter, Partition, Place, ReadLimit, Record};
-use journal::{Seq, Term, TermKind};
+use journal::{Duty, Entry, IndexEntry, Journal, NewDeadLetter, Partition, Place, ReadLimit};
+use journal::{Record, Seq, Term, TermKind};
 use shape::{Event, EventKey};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use super::keys;
+use crate::duties::Work;
 use crate::observe::Observer;
 
 /// What is indexed in one write.
@@ -37,12 +38,17 @@ pub(crate) struct Indexer {
     pub(crate) partition: Partition,
 }
 
-impl Indexer {
+impl Work for Indexer {
+    fn duty(&self) -> Duty {
+        Duty::Index(self.partition)
+    }
+
+    fn name(&self) -> String {
+        self.duty().to_string()
+    }
+
     /// Indexes until `stop`.
-    ///
-    /// # Errors
-    /// The journal cannot be read or written. Starting again is safe.
-    pub(crate) async fn run(&self, stop: &CancellationToken) -> anyhow::Result<()> {
+    async fn run(&self, stop: &CancellationToken) -> anyhow::Result<()> {
         let mut durable = self.journal.durable(self.partition);
         loop {
             durable.borrow_and_update();
@@ -54,7 +60,9 @@ impl Indexer {
             tokio::time::sleep(GATHER).await;
         }
     }
+}
 
+impl Indexer {
     /// Indexes a page, and says whether there was one.
     async fn index_page(&self) -> anyhow::Result<bool> {
         let indexed = *self.journal.indexed(self.partition).borrow();

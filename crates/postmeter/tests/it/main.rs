@@ -10,6 +10,7 @@ mod faults;
 mod first_only;
 mod harness;
 mod kills;
+mod nodes;
 mod private;
 mod readme;
 mod real_senders;

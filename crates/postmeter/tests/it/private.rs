@@ -18,6 +18,7 @@ async fn without_the_token_only_health_answers() {
     }
     let guarded = [
         "/metrics",
+        "/api/nodes",
         "/api/connections",
         "/api/connections/document",
         "/api/dead-letters",
