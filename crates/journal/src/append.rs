@@ -95,7 +95,6 @@ pub(crate) enum Queue {
     /// To the thread that writes; none once the log is closed.
     Thread(Arc<Mutex<Option<SyncSender<Job>>>>),
     /// To the tasks that pack, one for each partition.
-    #[expect(dead_code, reason = "the engine for clusters uses it")]
     Tasks(Arc<[mpsc::Sender<Job>]>),
 }
 

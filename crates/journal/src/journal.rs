@@ -9,6 +9,7 @@ mod together;
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
 pub use keeping::PutError;
@@ -17,6 +18,7 @@ pub use records::ReadError;
 use crate::config::Config;
 use crate::embedded::log::Storage;
 use crate::embedded::{Embedded, OpenError};
+use crate::jetstream::{ClusterConfig, Durability, JoinError, Member};
 use crate::place::{Partition, Seq};
 use crate::room::Health;
 use crate::settle::NewDeadLetter;
@@ -117,6 +119,8 @@ pub struct Journal {
 enum Engine {
     /// One process with a folder.
     Embedded(Arc<Embedded>),
+    /// A node of a cluster.
+    Cluster(Arc<Member>),
 }
 
 /// Does the same with whichever engine it is.
@@ -124,6 +128,7 @@ macro_rules! on_engine {
     ($journal:ident, $engine:ident => $work:expr) => {
         match &$journal.engine {
             Engine::Embedded($engine) => $work,
+            Engine::Cluster($engine) => $work,
         }
     };
 }
@@ -146,6 +151,16 @@ impl Journal {
         Self::opened(move || Embedded::open_on(config, storage)).await
     }
 
+    /// Joins the journal on a cluster that `config` describes, and makes it when
+    /// it is missing. Waits for a cluster that has no majority, and until this
+    /// node knows all that the others know.
+    pub async fn join(config: ClusterConfig) -> Result<Journal, JoinError> {
+        let member = Member::join(config).await?;
+        Ok(Journal {
+            engine: Engine::Cluster(Arc::new(member)),
+        })
+    }
+
     async fn opened(
         open: impl FnOnce() -> Result<Embedded, OpenError> + Send + 'static,
     ) -> Result<Journal, OpenError> {
@@ -161,6 +176,7 @@ impl Journal {
     pub fn partitions(&self) -> impl Iterator<Item = Partition> + use<> {
         let n_partitions = match &self.engine {
             Engine::Embedded(_) => 1,
+            Engine::Cluster(engine) => engine.config.partitions,
         };
         (0..n_partitions).map(Partition::new)
     }
@@ -168,6 +184,15 @@ impl Journal {
     /// What the journal holds.
     pub fn stats(&self) -> Stats {
         on_engine!(self, engine => engine.stats())
+    }
+
+    /// Follows what is known about how the cluster keeps what it acknowledges;
+    /// none where there is no cluster.
+    pub fn durability(&self) -> Option<watch::Receiver<Arc<Durability>>> {
+        match &self.engine {
+            Engine::Embedded(_) => None,
+            Engine::Cluster(engine) => Some(engine.durability()),
+        }
     }
 
     /// Gives no more permits, commits what was appended, and brings the state

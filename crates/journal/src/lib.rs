@@ -19,6 +19,7 @@ mod append;
 mod config;
 mod embedded;
 mod index;
+mod jetstream;
 mod journal;
 mod lock;
 mod peers;
@@ -33,6 +34,9 @@ pub use config::Config;
 pub use embedded::OpenError;
 pub use embedded::log::Trimmed;
 pub use index::{ClaimKey, IndexEntry, Term, TermKind};
+pub use jetstream::{
+    Access, ClusterConfig, Durability, JoinError, Placement, StreamError, Tls, check, durability,
+};
 pub use journal::{Journal, PartitionStats, PutError, ReadError, StateError, Stats};
 pub use peers::{Duty, Node, NodeId, Question, Tenure, Word};
 pub use place::{ParsePlaceError, Partition, Place, Seq};

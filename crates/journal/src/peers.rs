@@ -57,7 +57,6 @@ impl Tenure {
     }
 
     /// One that is over when `over` says so, and that tells when it is dropped.
-    #[expect(dead_code, reason = "the engine for clusters uses it")]
     pub(crate) fn until(over: watch::Receiver<bool>) -> (Tenure, oneshot::Receiver<()>) {
         let (held, dropped) = oneshot::channel();
         let tenure = Tenure {

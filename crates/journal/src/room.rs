@@ -34,6 +34,12 @@ pub enum Unavailable {
         /// What failed, in words.
         cause: String,
     },
+    /// It is not proven that the servers keep what they say they keep.
+    #[error("the journal takes nothing, since its servers may lose it: {cause}")]
+    Unproven {
+        /// What is not proven, in words.
+        cause: String,
+    },
     /// The journal is being closed.
     #[error("the journal is closing")]
     Closing,
@@ -49,6 +55,12 @@ pub enum Health {
     /// The last write failed, so its events were turned away; the next is tried.
     Failing {
         /// What failed, in words.
+        cause: String,
+    },
+    /// It is not proven that the servers keep what they say they keep: nothing is
+    /// taken until it is.
+    Unproven {
+        /// What is not proven, in words.
         cause: String,
     },
     /// A sync failed: nothing is taken until the journal is opened anew.
@@ -126,6 +138,10 @@ impl Room {
             let cause = cause.clone();
             return Err(Unavailable::Poisoned { cause });
         }
+        if let Health::Unproven { cause } = &used.health {
+            let cause = cause.clone();
+            return Err(Unavailable::Unproven { cause });
+        }
         if used.closing {
             return Err(Unavailable::Closing);
         }
@@ -180,7 +196,27 @@ impl Room {
     }
 
     pub(crate) fn failed(&self, cause: String) {
-        lock(&self.used).health = Health::Failing { cause };
+        let mut used = lock(&self.used);
+        if !matches!(used.health, Health::Unproven { .. }) {
+            used.health = Health::Failing { cause };
+        }
+    }
+
+    /// Takes nothing until it is proven that the servers keep it; none: it is.
+    pub(crate) fn proven_but_for(&self, cause: Option<String>) {
+        let mut used = lock(&self.used);
+        match cause {
+            Some(cause) => used.health = Health::Unproven { cause },
+            None if matches!(used.health, Health::Unproven { .. }) => {
+                used.health = Health::Healthy;
+            }
+            None => {}
+        }
+    }
+
+    /// Sets the bytes that are on disk, by whomever they were written.
+    pub(crate) fn measured(&self, disk_bytes: u64) {
+        lock(&self.used).disk_bytes = disk_bytes;
     }
 
     /// Notes bytes that went to the disk; they are back on a healthy one.

@@ -334,7 +334,9 @@ fn trim(engine: &Embedded, now: Timestamp, wanted: Option<Seq>) -> Result<Trimme
     // it back any more.
     let all = upto(derived.watermark());
     if log.has_expired(&all).map_err(StateError::Trim)? {
-        derived.flush(log).map_err(StateError::Storage)?;
+        derived
+            .flush(&|first| log.bytes_from(first))
+            .map_err(StateError::Storage)?;
     }
     let trimmed = log
         .trim(&upto(derived.written()))

@@ -80,13 +80,13 @@ pub enum OpenError {
 }
 
 /// A folder that nobody else can open while this is held.
-pub(super) struct Folder {
+pub(crate) struct Folder {
     _lock: File,
 }
 
 impl Folder {
     /// Takes the folder `dir` for this process; makes it when it is missing.
-    pub(super) fn open(dir: &Path) -> Result<Folder, OpenError> {
+    pub(crate) fn open(dir: &Path) -> Result<Folder, OpenError> {
         let at_folder = |source| OpenError::Folder {
             dir: dir.to_owned(),
             source,

@@ -12,7 +12,7 @@
 //! Everything here blocks; the handle in front of it keeps that off the runtime.
 
 mod engine;
-mod folder;
+pub(crate) mod folder;
 pub(crate) mod log;
 
 use std::panic::resume_unwind;
@@ -28,8 +28,10 @@ use crate::config::Config;
 use crate::journal::{PartitionStats, Stats};
 use crate::place::Partition;
 use crate::room::Health;
-use crate::state::{Derived, DerivedLimits, Fault, Kept};
+use crate::state::{Commits, Derived, DerivedLimits, Fault, Kept};
 pub use folder::OpenError;
+
+pub(crate) use engine::finished;
 
 const LOG_FOLDER: &str = "log";
 const STATE_FOLDER: &str = "state";
@@ -80,7 +82,7 @@ impl Embedded {
     /// Commits what was appended, and writes out what is in memory only.
     pub(crate) fn close(&self) -> Result<(), Fault> {
         self.log.close();
-        self.derived.flush(&self.log)?;
+        self.derived.flush(&|first| self.log.bytes_from(first))?;
         self.derived.sync()?;
         self.kept.sync()
     }
@@ -138,10 +140,11 @@ fn open_state(dir: &Path, config: &Config) -> Result<(Kept, Derived), Fault> {
         duplicate_claims: config.duplicate_claims,
         log_bytes: config.max_bytes,
         young_records: config.index_records_in_memory,
+        partition: Partition::ZERO,
     };
     thread::scope(|scope| {
         let derived = scope.spawn(|| Derived::open(&derived_dir, limits));
-        let kept = Kept::open(&kept_dir, config.first_claims);
+        let kept = Kept::open(&kept_dir, config.first_claims, Commits::Synced);
         let derived = derived.join();
         let derived = derived.unwrap_or_else(|panic| resume_unwind(panic));
         Ok((kept?, derived?))

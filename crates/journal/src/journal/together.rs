@@ -13,10 +13,10 @@ use crate::peers::{Duty, Node, NodeId, Question, Tenure, Word};
 impl Journal {
     /// Waits until this node is the one to do `duty`, and takes it. What the
     /// node before has done and claimed is known when this returns.
-    #[expect(clippy::unused_async, reason = "the engine for clusters waits")]
-    pub async fn take(&self, _duty: &Duty) -> Result<Tenure, StateError> {
+    pub async fn take(&self, duty: &Duty) -> Result<Tenure, StateError> {
         match &self.engine {
             Engine::Embedded(_) => Ok(Tenure::for_life()),
+            Engine::Cluster(engine) => engine.take(duty).await,
         }
     }
 
@@ -25,19 +25,15 @@ impl Journal {
     pub fn nodes(&self) -> Vec<Node> {
         match &self.engine {
             Engine::Embedded(_) => Vec::new(),
+            Engine::Cluster(engine) => engine.nodes.alive(),
         }
     }
 
     /// Asks every other node, and gathers what is answered within `patience`.
-    #[expect(clippy::unused_async, reason = "the engine for clusters waits")]
-    pub async fn ask(
-        &self,
-        _topic: &str,
-        _body: Bytes,
-        _patience: Duration,
-    ) -> Vec<(NodeId, Bytes)> {
+    pub async fn ask(&self, topic: &str, body: Bytes, patience: Duration) -> Vec<(NodeId, Bytes)> {
         match &self.engine {
             Engine::Embedded(_) => Vec::new(),
+            Engine::Cluster(engine) => engine.nodes.ask(topic, body, patience).await,
         }
     }
 
@@ -45,13 +41,15 @@ impl Journal {
     pub async fn question(&self) -> Question {
         match &self.engine {
             Engine::Embedded(_) => std::future::pending().await,
+            Engine::Cluster(engine) => engine.nodes.question().await,
         }
     }
 
     /// Tells every other node, as far as it can be reached now.
-    pub fn tell(&self, _topic: &str, _body: Bytes) {
+    pub fn tell(&self, topic: &str, body: Bytes) {
         match &self.engine {
             Engine::Embedded(_) => {}
+            Engine::Cluster(engine) => engine.nodes.tell(topic, body),
         }
     }
 
@@ -59,6 +57,7 @@ impl Journal {
     pub fn listen(&self) -> broadcast::Receiver<Word> {
         match &self.engine {
             Engine::Embedded(_) => broadcast::channel(1).1,
+            Engine::Cluster(engine) => engine.nodes.listen(),
         }
     }
 }

@@ -64,12 +64,23 @@ pub(super) struct Allowance {
     pub(super) cache_bytes: u64,
     pub(super) threads: usize,
     pub(super) open_files: usize,
+    pub(super) commits: Commits,
+}
+
+/// When a commit is on stable storage.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Commits {
+    /// When it returns.
+    Synced,
+    /// With the next sync: what is lost until then comes back from elsewhere.
+    Buffered,
 }
 
 /// A database that is open.
 pub(super) struct Database {
     inner: fjall::Database,
     rows: fjall::Keyspace,
+    commits: Commits,
     /// The first write that failed, in words.
     failed: OnceLock<String>,
 }
@@ -92,6 +103,7 @@ impl Database {
         let database = Database {
             rows: make_keyspace(&inner, "rows")?,
             inner,
+            commits: allowance.commits,
             failed: OnceLock::new(),
         };
         for _ in 0..SKIPPED_NUMBERS {
@@ -148,9 +160,13 @@ impl Database {
         self.inner.batch()
     }
 
-    /// Makes the changes of `batch`; they are on stable storage when it returns.
+    /// Makes the changes of `batch`, as durable as was said when it was opened.
     pub(super) fn commit(&self, batch: OwnedWriteBatch) -> Result<(), Fault> {
-        self.note(batch.durability(Some(PersistMode::SyncData)).commit())
+        let mode = match self.commits {
+            Commits::Synced => PersistMode::SyncData,
+            Commits::Buffered => PersistMode::Buffer,
+        };
+        self.note(batch.durability(Some(mode)).commit())
     }
 
     /// Brings everything committed so far onto stable storage.

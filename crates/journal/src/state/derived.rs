@@ -11,6 +11,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
@@ -19,14 +20,14 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tracing::warn;
 
-use super::database::{Allowance, Database, Fault};
+use super::database::{Allowance, Commits, Database, Fault};
 use super::generations::{Generations, Now};
 use super::kept::Kept;
 use super::rows::{self, derived};
 use super::tables::Tables;
 use super::young::Young;
 use crate::embedded::log::Log;
-use crate::index::{IndexEntry, Term};
+use crate::index::{ClaimKey, IndexEntry, Term};
 use crate::lock::{lock, read, write};
 use crate::place::{Partition, Place, Seq};
 use crate::record::Verdict;
@@ -35,11 +36,15 @@ const ALLOWANCE: Allowance = Allowance {
     cache_bytes: 48 * 1024 * 1024,
     threads: 2,
     open_files: 256,
+    commits: Commits::Synced,
 };
 
 /// Into how many tables the records of a full journal are divided. Space of
 /// search terms is given back in such parts.
 const TABLES_PER_JOURNAL: u64 = 16;
+
+/// How many bytes of the log there are from some record on.
+pub(crate) type BytesFrom<'a> = &'a dyn Fn(Seq) -> u64;
 
 /// Why records could not be indexed.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +66,8 @@ pub(crate) struct Derived {
     young: RwLock<Young>,
     limits: DerivedLimits,
     watermark: watch::Sender<Option<Seq>>,
+    /// The last entry of the cluster's state that is in here.
+    position: AtomicU64,
     /// One change at a time: each looks before it writes.
     writer: Mutex<()>,
 }
@@ -73,6 +80,38 @@ pub(crate) struct DerivedLimits {
     pub(crate) log_bytes: u64,
     /// How many records' index is in memory only, at most.
     pub(crate) young_records: usize,
+    /// Whose records.
+    pub(crate) partition: Partition,
+}
+
+/// A record that was indexed elsewhere.
+pub(crate) struct Decided {
+    pub(crate) seq: Seq,
+    pub(crate) received_at: Timestamp,
+    pub(crate) key: ClaimKey,
+    pub(crate) verdict: Verdict,
+    pub(crate) terms: Vec<Term>,
+}
+
+/// A record, and what was found out about it.
+struct Judged<'a> {
+    seq: Seq,
+    received_at: Timestamp,
+    key: ClaimKey,
+    verdict: Verdict,
+    terms: &'a [Term],
+}
+
+/// A page of records that were indexed elsewhere.
+pub(crate) struct DecidedPage {
+    /// The first record after the page before.
+    pub(crate) first: Seq,
+    /// The last record.
+    pub(crate) through: Seq,
+    /// Each record that is not damaged.
+    pub(crate) records: Vec<Decided>,
+    /// What is kept to find the records by.
+    pub(crate) page: Vec<u8>,
 }
 
 impl Derived {
@@ -95,21 +134,25 @@ impl Derived {
     fn try_open(dir: &Path, limits: DerivedLimits) -> Result<Derived, Fault> {
         let database = Arc::new(Database::open(dir, ALLOWANCE)?);
         let rows = database.rows();
-        let key = rows::of_partition(derived::WATERMARK, Partition::ZERO);
-        let watermark = match rows.get(key)? {
-            None => None,
-            Some(value) => Some(rows::parse_number(&value).ok_or(Fault::Row("watermark"))?),
+        let partition = limits.partition;
+        let number = |kind| match rows.get(rows::of_partition(kind, partition))? {
+            None => Ok(None),
+            Some(value) => rows::parse_number(&value)
+                .ok_or(Fault::Row("watermark"))
+                .map(Some),
         };
-        let watermark = watermark.map(Seq::new);
+        let watermark = number(derived::WATERMARK)?.map(Seq::new);
+        let position = number(derived::POSITION)?.unwrap_or(0);
         let life = limits.duplicate_claims;
         Ok(Derived {
             claims: Generations::open(Arc::clone(&database), "claims-", life)?,
             tables: Tables::open(Arc::clone(&database), rows.clone())?,
-            young: RwLock::new(Young::after(watermark.unwrap_or(Seq::ZERO))),
+            young: RwLock::new(Young::after(partition, watermark.unwrap_or(Seq::ZERO))),
             database,
             rows,
             limits,
             watermark: watch::Sender::new(watermark),
+            position: AtomicU64::new(position),
             writer: Mutex::new(()),
         })
     }
@@ -145,9 +188,9 @@ impl Derived {
             return Ok(Vec::new());
         }
         if read(&self.young).is_full(self.limits.young_records) {
-            self.write_out(log)?;
+            self.write_out(&|first| log.bytes_from(first))?;
         }
-        let mut later = Young::after(self.watermark());
+        let mut later = Young::after(self.limits.partition, self.watermark());
         let mut burials = Vec::new();
         let mut verdicts = Vec::with_capacity(entries.len());
         for mut entry in entries {
@@ -184,8 +227,21 @@ impl Derived {
     }
 
     fn index_one(&self, later: &mut Young, entry: &IndexEntry) -> Result<Verdict, Fault> {
-        let place = Place::new(Partition::ZERO, entry.seq);
-        later.add(entry.seq, &entry.terms);
+        let verdict = self.judge(later, entry)?;
+        let judged = Judged {
+            seq: entry.seq,
+            received_at: entry.received_at,
+            key: entry.key,
+            verdict,
+            terms: &entry.terms,
+        };
+        self.note(later, &judged);
+        Ok(verdict)
+    }
+
+    /// Whether the record is the first to bear its event.
+    fn judge(&self, later: &Young, entry: &IndexEntry) -> Result<Verdict, Fault> {
+        let place = Place::new(self.limits.partition, entry.seq);
         let now = Now::At(entry.received_at);
         let in_memory = later
             .holder(&entry.key)
@@ -195,31 +251,93 @@ impl Derived {
             _ => self.claims.holder(entry.key.as_bytes(), now)?,
         };
         // A claim of this very record is left from before a crash or a rebuild.
-        if let Some(holder) = holder.filter(|holder| *holder < place) {
-            later.add_duplicate(entry.seq, holder);
-            return Ok(Verdict::DuplicateOf(holder));
+        let earlier = holder.filter(|holder| *holder < place);
+        Ok(earlier.map_or(Verdict::First, Verdict::DuplicateOf))
+    }
+
+    fn note(&self, later: &mut Young, record: &Judged<'_>) {
+        later.add(record.seq, record.terms);
+        match record.verdict {
+            Verdict::DuplicateOf(holder) => later.add_duplicate(record.seq, holder),
+            Verdict::First => {
+                let generation = self.claims.of(record.received_at);
+                let place = Place::new(self.limits.partition, record.seq);
+                later.claim(record.key, generation, place);
+            }
         }
-        let generation = self.claims.of(entry.received_at);
-        later.claim(entry.key, generation, place);
-        Ok(Verdict::First)
+    }
+
+    /// Whether each record is the first to bear its event, without noting it.
+    pub(crate) fn judge_all(&self, entries: &[IndexEntry]) -> Result<Vec<Verdict>, Fault> {
+        let mut later = Young::after(self.limits.partition, self.watermark());
+        let verdicts = entries
+            .iter()
+            .map(|entry| self.index_one(&mut later, entry));
+        verdicts.collect()
+    }
+
+    /// Notes a page that was indexed elsewhere, and moves the watermark.
+    pub(crate) fn apply(&self, page: DecidedPage, bytes_from: BytesFrom<'_>) -> Result<(), Fault> {
+        let _alone = lock(&self.writer);
+        if read(&self.young).is_full(self.limits.young_records) {
+            self.write_out(bytes_from)?;
+        }
+        let mut later = Young::after(self.limits.partition, self.watermark());
+        later.add_page(page.first, page.page);
+        for record in page.records {
+            let judged = Judged {
+                seq: record.seq,
+                received_at: record.received_at,
+                key: record.key,
+                verdict: record.verdict,
+                terms: &record.terms,
+            };
+            self.note(&mut later, &judged);
+        }
+        write(&self.young).absorb(later);
+        self.watermark.send_replace(Some(page.through));
+        Ok(())
+    }
+
+    /// The last entry of the cluster's state that is in here.
+    pub(crate) fn position(&self) -> u64 {
+        self.position.load(Ordering::Relaxed)
+    }
+
+    /// Notes that every entry up to this one is in here. Durable with the next
+    /// piece that is written out.
+    pub(crate) fn advance(&self, position: u64) {
+        self.position.store(position, Ordering::Relaxed);
+    }
+
+    /// The page that holds this record: its first record and what is kept of it.
+    pub(crate) fn page_at(&self, seq: Seq) -> Result<Option<(Seq, Vec<u8>)>, Fault> {
+        if seq > self.watermark() {
+            return Ok(None);
+        }
+        let young = read(&self.young).page_at(seq);
+        match young {
+            Some(page) => Ok(Some(page)),
+            None => self.tables.page_at(seq),
+        }
     }
 
     /// Writes out what is in memory only, so that a crash does not take the
     /// indexer back behind it.
-    pub(crate) fn flush(&self, log: &Log) -> Result<(), Fault> {
+    pub(crate) fn flush(&self, bytes_from: BytesFrom<'_>) -> Result<(), Fault> {
         let _alone = lock(&self.writer);
-        self.write_out(log)
+        self.write_out(bytes_from)
     }
 
     /// The watermark goes last: what a crash leaves above it is written again.
-    fn write_out(&self, log: &Log) -> Result<(), Fault> {
+    fn write_out(&self, bytes_from: BytesFrom<'_>) -> Result<(), Fault> {
         let watermark = self.watermark();
         let young = read(&self.young);
         if young.written >= watermark {
             return Ok(());
         }
         if let Some(first) = young.first() {
-            self.begin_table(log, first)?;
+            self.begin_table(bytes_from, first)?;
             self.tables.write(young.table_rows())?;
         }
         for (generation, claims) in young.claim_rows() {
@@ -227,18 +345,21 @@ impl Derived {
         }
         drop(young);
         let mut batch = self.database.batch();
-        let key = rows::of_partition(derived::WATERMARK, Partition::ZERO);
+        let partition = self.limits.partition;
+        let key = rows::of_partition(derived::WATERMARK, partition);
         batch.insert(&self.rows, key, watermark.get().to_be_bytes());
+        let key = rows::of_partition(derived::POSITION, partition);
+        batch.insert(&self.rows, key, self.position().to_be_bytes());
         self.database.commit(batch)?;
-        *write(&self.young) = Young::after(watermark);
+        *write(&self.young) = Young::after(partition, watermark);
         Ok(())
     }
 
     /// Begins a table with `first` when the newest spans enough of the log.
-    fn begin_table(&self, log: &Log, first: Seq) -> Result<(), Fault> {
+    fn begin_table(&self, bytes_from: BytesFrom<'_>, first: Seq) -> Result<(), Fault> {
         let table_bytes = self.limits.log_bytes / TABLES_PER_JOURNAL;
         match self.tables.newest_first() {
-            Some(newest) if newest >= first || log.bytes_from(newest) <= table_bytes => Ok(()),
+            Some(newest) if newest >= first || bytes_from(newest) <= table_bytes => Ok(()),
             _ => self.tables.begin(first),
         }
     }
@@ -279,11 +400,15 @@ impl Derived {
     pub(crate) fn clear(&self) -> Result<(), Fault> {
         let _alone = lock(&self.writer);
         let mut batch = self.database.batch();
-        let key = rows::of_partition(derived::WATERMARK, Partition::ZERO);
-        batch.remove(&self.rows, key);
+        let partition = self.limits.partition;
+        batch.remove(
+            &self.rows,
+            rows::of_partition(derived::WATERMARK, partition),
+        );
+        batch.remove(&self.rows, rows::of_partition(derived::POSITION, partition));
         self.database.commit(batch)?;
         self.watermark.send_replace(None);
-        *write(&self.young) = Young::after(Seq::ZERO);
+        *write(&self.young) = Young::after(partition, Seq::ZERO);
         self.tables.drop_all()?;
         self.claims.drop_all()
     }

@@ -11,7 +11,7 @@ use fjall::{Keyspace, OwnedWriteBatch};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::database::{Allowance, Database, Fault};
+use super::database::{Allowance, Commits, Database, Fault};
 use super::generations::{Generations, Now};
 use super::rows::{self, kept};
 use crate::index::ClaimKey;
@@ -19,11 +19,7 @@ use crate::lock::lock;
 use crate::place::{Partition, Place, Seq};
 use crate::settle::Settlement;
 
-const ALLOWANCE: Allowance = Allowance {
-    cache_bytes: 16 * 1024 * 1024,
-    threads: 1,
-    open_files: 128,
-};
+const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// The kept half of the state.
 pub(crate) struct Kept {
@@ -37,9 +33,20 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    /// Opens what is in `dir`.
-    pub(crate) fn open(dir: &Path, first_claims: Duration) -> Result<Kept, Fault> {
-        let database = Arc::new(Database::open(dir, ALLOWANCE)?);
+    /// Opens what is in `dir`. Its transactions are synced one by one, or it is a
+    /// view of what is kept elsewhere.
+    pub(crate) fn open(
+        dir: &Path,
+        first_claims: Duration,
+        commits: Commits,
+    ) -> Result<Kept, Fault> {
+        let allowance = Allowance {
+            cache_bytes: CACHE_BYTES,
+            threads: 1,
+            open_files: 128,
+            commits,
+        };
+        let database = Arc::new(Database::open(dir, allowance)?);
         let claims = Generations::open(Arc::clone(&database), "first-claims-", first_claims)?;
         let kept = Kept {
             rows: database.rows(),
@@ -121,31 +128,43 @@ impl Kept {
             let key = rows::cursor(*partition, connection);
             batch.insert(&self.rows, key, through.get().to_be_bytes());
         }
-        self.claim(&mut batch, settlement, now)?;
+        self.add_claims(&mut batch, (connection, now), &settlement.claims)?;
         self.add_letters(&mut batch, &settlement.dead_letters)?;
         self.commit(batch)
     }
 
-    /// Claims what nobody holds yet.
-    fn claim(
+    /// Claims for `connection` what nobody holds yet, as of `now`.
+    pub(crate) fn claim(
         &self,
-        batch: &mut OwnedWriteBatch,
-        settlement: &Settlement,
+        connection: &str,
+        claims: &[(ClaimKey, Place)],
         now: Timestamp,
     ) -> Result<(), Fault> {
-        if settlement.claims.is_empty() {
+        let _alone = lock(&self.writer);
+        let mut batch = self.database.batch();
+        self.add_claims(&mut batch, (connection, now), claims)?;
+        self.commit(batch)
+    }
+
+    fn add_claims(
+        &self,
+        batch: &mut OwnedWriteBatch,
+        (connection, now): (&str, Timestamp),
+        new: &[(ClaimKey, Place)],
+    ) -> Result<(), Fault> {
+        if new.is_empty() {
             return Ok(());
         }
-        let number = match self.claims_number(&settlement.connection)? {
+        let number = match self.claims_number(connection)? {
             Some(number) => number,
-            None => self.number_claims(batch, &settlement.connection)?,
+            None => self.number_claims(batch, connection)?,
         };
         // The clock of the log may be behind; claims never go to a generation
         // that expires before an existing one.
         let time = self.claims.newest().map_or(now, |newest| newest.max(now));
         let claims = self.claims.keyspace(self.claims.of(time))?;
         let mut claimed = HashSet::new();
-        for (key, place) in &settlement.claims {
+        for (key, place) in new {
             let key = rows::first_claim(number, key);
             if self.claims.holder(&key, Now::Unknown)?.is_none() && claimed.insert(key.clone()) {
                 batch.insert(&claims, key, rows::place(*place));

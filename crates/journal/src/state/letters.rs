@@ -17,7 +17,7 @@ use crate::settle::{Answer, NewDeadLetter};
 const VERSION: u8 = 1;
 
 /// The row of `letter`.
-pub(super) fn encode(letter: &NewDeadLetter) -> Vec<u8> {
+pub(crate) fn encode(letter: &NewDeadLetter) -> Vec<u8> {
     let mut out = Vec::with_capacity(256 + letter.body.len());
     out.put_u8(VERSION);
     out.put_u16(letter.place.partition.get());
@@ -56,7 +56,7 @@ fn put_optional(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
 }
 
 /// The letter in a row; none when the bytes are no letter that we know.
-pub(super) fn decode(row: Bytes) -> Option<NewDeadLetter> {
+pub(crate) fn decode(row: Bytes) -> Option<NewDeadLetter> {
     let mut rest = Rest(row);
     if rest.0.try_get_u8().ok()? != VERSION {
         return None;

@@ -1,4 +1,5 @@
 //! Everything durable that is not the log, in two databases that share nothing.
+//! The embedded engine keeps it here; a node of a cluster has a view of it here.
 //!
 //! [`Kept`] is what would be lost for good: each of its transactions is synced
 //! before it counts. [`Derived`] is what reading the log again brings back: it is
@@ -11,7 +12,7 @@ mod database;
 mod derived;
 mod generations;
 mod kept;
-mod letters;
+pub(crate) mod letters;
 mod rows;
 mod settings;
 mod tables;
@@ -20,6 +21,7 @@ mod young;
 
 pub use database::Fault;
 
-pub(crate) use derived::{Derived, DerivedLimits, IndexFault};
+pub(crate) use database::Commits;
+pub(crate) use derived::{Decided, DecidedPage, Derived, DerivedLimits, IndexFault};
 pub(crate) use kept::Kept;
 pub(crate) use settings::Put;

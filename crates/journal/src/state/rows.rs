@@ -17,9 +17,11 @@
 //! kept/first-claims-S number hash                  -> place
 //! derived/rows        1 partition                  -> seq            watermark
 //!                     2 first-seq                  -> number         index generation
+//!                     3 partition                  -> sequence       last entry, in a cluster
 //! derived/claims-S    hash                         -> place
 //! derived/index-N     1 seq                        -> place          duplicate of
 //!                     2 kind length value ~seq partition ->          term
+//!                     3 first-seq                  -> page           where it is, in a cluster
 //! ```
 //!
 //! `S` is the second in which a generation of claims begins, `N` the number of
@@ -52,10 +54,13 @@ pub(super) mod kept {
 pub(super) mod derived {
     pub(in super::super) const WATERMARK: u8 = 1;
     pub(in super::super) const GENERATION: u8 = 2;
+    pub(in super::super) const POSITION: u8 = 3;
     /// Within an index generation.
     pub(in super::super) const DUPLICATE: u8 = 1;
     /// Within an index generation.
     pub(in super::super) const TERM: u8 = 2;
+    /// Within an index generation.
+    pub(in super::super) const PAGE: u8 = 3;
 }
 
 /// A key of this kind for this name.

@@ -144,6 +144,26 @@ impl Tables {
         Ok(places)
     }
 
+    /// The page that begins with `seq` or next before it.
+    pub(super) fn page_at(&self, seq: Seq) -> Result<Option<(Seq, Vec<u8>)>, Fault> {
+        let table = {
+            let by_first = read(&self.by_first);
+            let below = by_first.range(..=seq).next_back();
+            below.map(|(_, table)| table.keyspace.clone())
+        };
+        let Some(table) = table else {
+            return Ok(None);
+        };
+        let first_key = rows::of_seq(derived::PAGE, Seq::ZERO);
+        let last_key = rows::of_seq(derived::PAGE, seq);
+        let Some(row) = table.range(first_key..=last_key).next_back() else {
+            return Ok(None);
+        };
+        let (key, page) = row.into_inner()?;
+        let first = rows::last_number(&key).ok_or(Fault::Row("page"))?;
+        Ok(Some((Seq::new(first), page.to_vec())))
+    }
+
     /// Drops every table that ends below `first`.
     pub(super) fn drop_below(&self, first: Seq) -> Result<(), Fault> {
         let mut doomed = Vec::new();

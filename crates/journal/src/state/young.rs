@@ -17,6 +17,7 @@ const MAX_TERM_BYTES: usize = 32 * 1024 * 1024;
 pub(super) struct Young {
     /// The last record whose index is on stable storage.
     pub(super) written: Seq,
+    partition: Partition,
     first: Option<Seq>,
     records: usize,
     /// With the generation that each belongs to.
@@ -25,19 +26,23 @@ pub(super) struct Young {
     /// Keys of rows.
     terms: BTreeSet<Vec<u8>>,
     term_bytes: usize,
+    /// What is kept of whole pages, by their first record.
+    pages: BTreeMap<Seq, Vec<u8>>,
 }
 
 impl Young {
     /// Nothing, after `written`.
-    pub(super) fn after(written: Seq) -> Young {
+    pub(super) fn after(partition: Partition, written: Seq) -> Young {
         Young {
             written,
+            partition,
             first: None,
             records: 0,
             claims: HashMap::new(),
             duplicates: BTreeMap::new(),
             terms: BTreeSet::new(),
             term_bytes: 0,
+            pages: BTreeMap::new(),
         }
     }
 
@@ -57,10 +62,22 @@ impl Young {
         self.first.get_or_insert(seq);
         self.records += 1;
         for term in terms {
-            let key = rows::term(term, Place::new(Partition::ZERO, seq));
+            let key = rows::term(term, Place::new(self.partition, seq));
             self.term_bytes += key.len();
             self.terms.insert(key);
         }
+    }
+
+    /// Notes what is kept of the page that begins with `first`.
+    pub(super) fn add_page(&mut self, first: Seq, page: Vec<u8>) {
+        self.first.get_or_insert(first);
+        self.pages.insert(first, page);
+    }
+
+    /// The page that begins with `seq` or next before it.
+    pub(super) fn page_at(&self, seq: Seq) -> Option<(Seq, Vec<u8>)> {
+        let page = self.pages.range(..=seq).next_back();
+        page.map(|(first, page)| (*first, page.clone()))
     }
 
     pub(super) fn claim(&mut self, key: ClaimKey, generation: i64, place: Place) {
@@ -84,6 +101,7 @@ impl Young {
         self.claims.extend(later.claims);
         self.duplicates.extend(later.duplicates);
         self.terms.extend(later.terms);
+        self.pages.extend(later.pages);
     }
 
     pub(super) fn duplicates(
@@ -118,7 +136,10 @@ impl Young {
         let duplicates = self.duplicates.iter();
         let duplicates =
             duplicates.map(|(seq, of)| (rows::of_seq(derived::DUPLICATE, *seq), rows::place(*of)));
-        // Duplicates are of a lower kind than terms, so they sort before them.
-        duplicates.chain(self.terms.iter().map(|key| (key.clone(), Vec::new())))
+        let terms = self.terms.iter().map(|key| (key.clone(), Vec::new()));
+        let pages = self.pages.iter();
+        let pages = pages.map(|(first, page)| (rows::of_seq(derived::PAGE, *first), page.clone()));
+        // In the order of their kinds, so that the keys are sorted.
+        duplicates.chain(terms).chain(pages)
     }
 }

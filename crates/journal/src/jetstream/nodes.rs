@@ -1,0 +1,325 @@
+//! Which nodes are alive, and what they say to each other.
+//!
+//! None of this is stored, and nothing that must be right depends on it: a node
+//! that is taken for dead and is not finds its writes refused.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use async_nats::{HeaderMap, Message, Subscriber};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::time::{interval, timeout_at};
+
+use super::names::Names;
+use super::wire::{Wire, chain};
+use crate::lock::lock;
+use crate::peers::{Node, NodeId, Question, Word};
+
+const ID: &str = "Postmeter-Node";
+const NAME: &str = "Postmeter-Name";
+const VERSION: &str = "Postmeter-Version";
+const TOPIC: &str = "Postmeter-Topic";
+const LEAVES: &str = "Postmeter-Leaves";
+
+/// Words on their way to others; more are dropped, since nobody waits for them.
+const WORDS: usize = 256;
+/// Questions that wait for this node; who asked more finds it silent.
+const QUESTIONS: usize = 64;
+/// How often a node says that it is alive, in a node's timeout.
+const BEATS: u32 = 5;
+
+/// The nodes of the journal. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Nodes {
+    wire: Wire,
+    names: Names,
+    this: Node,
+    timeout: Duration,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    began: Instant,
+    /// The others, and when each was heard last.
+    heard: Mutex<BTreeMap<NodeId, (Node, Instant)>>,
+    /// Grows when a node comes or goes.
+    changes: watch::Sender<u64>,
+    out: mpsc::Sender<(String, Bytes)>,
+    out_queue: Mutex<Option<mpsc::Receiver<(String, Bytes)>>>,
+    words: broadcast::Sender<Word>,
+    questions: mpsc::Sender<Question>,
+    question_queue: tokio::sync::Mutex<mpsc::Receiver<Question>>,
+}
+
+impl Nodes {
+    pub(crate) fn new(wire: Wire, names: Names, this: Node, timeout: Duration) -> Nodes {
+        let (out, out_queue) = mpsc::channel(WORDS);
+        let (questions, question_queue) = mpsc::channel(QUESTIONS);
+        let shared = Shared {
+            began: Instant::now(),
+            heard: Mutex::default(),
+            changes: watch::Sender::new(0),
+            out,
+            out_queue: Mutex::new(Some(out_queue)),
+            words: broadcast::Sender::new(WORDS),
+            questions,
+            question_queue: tokio::sync::Mutex::new(question_queue),
+        };
+        Nodes {
+            wire,
+            names,
+            this,
+            timeout,
+            shared: Arc::new(shared),
+        }
+    }
+
+    pub(crate) fn this(&self) -> &NodeId {
+        &self.this.id
+    }
+
+    /// Says that this node is alive, for ever.
+    pub(crate) async fn beat(self) {
+        let mut beats = interval(self.timeout / BEATS);
+        loop {
+            beats.tick().await;
+            self.say("alive", self.headers(), Bytes::new()).await;
+            self.forget_the_silent();
+        }
+    }
+
+    /// Hears others say that they are alive, and what they tell, for ever.
+    pub(crate) async fn hear(self) {
+        let mut alive = self.subscribe("alive").await;
+        let mut told = self.subscribe("told").await;
+        // Who is there already answers within a beat; this tells them of us.
+        self.say("alive", self.headers(), Bytes::new()).await;
+        loop {
+            tokio::select! {
+                Some(message) = alive.next() => self.note(&message),
+                Some(message) = told.next() => self.pass_on(message),
+                else => return,
+            }
+        }
+    }
+
+    /// Tells others what this node has to tell, for ever.
+    pub(crate) async fn speak(self) {
+        let queue = lock(&self.shared.out_queue).take();
+        let Some(mut queue) = queue else { return };
+        while let Some((topic, body)) = queue.recv().await {
+            let mut headers = self.headers();
+            headers.insert(TOPIC, topic.as_str());
+            self.say("told", headers, body).await;
+        }
+    }
+
+    /// Takes questions of others, for ever.
+    pub(crate) async fn hear_questions(self) {
+        let mut asked = self.subscribe("asked").await;
+        let mut answering = tokio::task::JoinSet::new();
+        while let Some(message) = asked.next().await {
+            while answering.try_join_next().is_some() {}
+            let Some(id) = self.stranger(&message) else {
+                continue;
+            };
+            let Some(reply_to) = message.reply.clone() else {
+                continue;
+            };
+            let (reply, answered) = oneshot::channel();
+            let question = Question {
+                topic: text(&message, TOPIC).unwrap_or_default(),
+                body: message.payload.clone(),
+                reply,
+            };
+            if self.shared.questions.try_send(question).is_err() {
+                tracing::debug!("a question of node {id} finds too many before it");
+                continue;
+            }
+            let nodes = self.clone();
+            answering.spawn(async move {
+                if let Ok(body) = answered.await {
+                    let client = &nodes.wire.client;
+                    let sent = client.publish_with_headers(reply_to, nodes.headers(), body);
+                    sent.await.ok();
+                }
+            });
+        }
+    }
+
+    /// The next question of another node.
+    pub(crate) async fn question(&self) -> Question {
+        let mut queue = self.shared.question_queue.lock().await;
+        let question = queue.recv().await;
+        // The sender is beside the receiver and lives as long.
+        question.expect("questions can be asked as long as they can be taken")
+    }
+
+    /// Asks every other node, and gathers what comes within `patience`.
+    pub(crate) async fn ask(
+        &self,
+        topic: &str,
+        body: Bytes,
+        patience: Duration,
+    ) -> Vec<(NodeId, Bytes)> {
+        let expected = self.alive().len().saturating_sub(1);
+        let mut answers = Vec::new();
+        if expected == 0 {
+            return answers;
+        }
+        let inbox = self.wire.client.new_inbox();
+        let Ok(mut replies) = self.wire.client.subscribe(inbox.clone()).await else {
+            return answers;
+        };
+        let mut headers = self.headers();
+        headers.insert(TOPIC, topic);
+        let subject = self.names.nodes("asked");
+        let client = &self.wire.client;
+        let asked = client.publish_with_reply_and_headers(subject, inbox, headers, body);
+        if asked.await.is_err() {
+            return answers;
+        }
+        let end = tokio::time::Instant::now() + patience;
+        while answers.len() < expected {
+            let Ok(Some(message)) = timeout_at(end, replies.next()).await else {
+                break;
+            };
+            if let Some(id) = self.stranger(&message) {
+                answers.push((id, message.payload));
+            }
+        }
+        answers
+    }
+
+    /// Tells every other node, unless too much waits to be told.
+    pub(crate) fn tell(&self, topic: &str, body: Bytes) {
+        self.shared.out.try_send((topic.to_owned(), body)).ok();
+    }
+
+    pub(crate) fn listen(&self) -> broadcast::Receiver<Word> {
+        self.shared.words.subscribe()
+    }
+
+    /// The nodes that are alive, this one among them, in the order of their ids.
+    pub(crate) fn alive(&self) -> Vec<Node> {
+        let heard = lock(&self.shared.heard);
+        let others = heard.values().map(|(node, _)| node.clone());
+        let mut alive: Vec<Node> = others.chain([self.this.clone()]).collect();
+        alive.sort_by(|left, right| left.id.cmp(&right.id));
+        alive
+    }
+
+    /// Whether the node has been silent for so long that it must be dead, as far
+    /// as this one can tell.
+    pub(crate) fn is_dead(&self, id: &NodeId) -> bool {
+        let known = lock(&self.shared.heard).contains_key(id);
+        *id != self.this.id && !known && self.shared.began.elapsed() >= self.timeout
+    }
+
+    /// Follows who comes and goes.
+    pub(crate) fn watch(&self) -> watch::Receiver<u64> {
+        self.shared.changes.subscribe()
+    }
+
+    /// Tells the others that this node goes, so that they need not find out.
+    pub(crate) async fn leave(&self) {
+        let mut headers = self.headers();
+        headers.insert(LEAVES, "now");
+        self.say("alive", headers, Bytes::new()).await;
+        self.wire.client.flush().await.ok();
+    }
+
+    fn note(&self, message: &Message) {
+        let Some(id) = self.stranger(message) else {
+            return;
+        };
+        let leaves = text(message, LEAVES).is_some();
+        let node = Node {
+            id: id.clone(),
+            name: text(message, NAME).unwrap_or_default(),
+            version: text(message, VERSION).unwrap_or_default(),
+            is_this: false,
+        };
+        let mut heard = lock(&self.shared.heard);
+        let known = heard.contains_key(&id);
+        if leaves {
+            heard.remove(&id);
+        } else {
+            heard.insert(id, (node, Instant::now()));
+        }
+        drop(heard);
+        if known == leaves {
+            self.shared.changes.send_modify(|changes| *changes += 1);
+        }
+    }
+
+    fn forget_the_silent(&self) {
+        let mut heard = lock(&self.shared.heard);
+        let before = heard.len();
+        heard.retain(|_, (_, at)| at.elapsed() < self.timeout);
+        let changed = heard.len() != before;
+        drop(heard);
+        if changed {
+            self.shared.changes.send_modify(|changes| *changes += 1);
+        }
+    }
+
+    fn pass_on(&self, message: Message) {
+        if let Some(from) = self.stranger(&message) {
+            let topic = text(&message, TOPIC).unwrap_or_default();
+            let word = Word {
+                from,
+                topic,
+                body: message.payload,
+            };
+            // Nobody listening is the usual case.
+            drop(self.shared.words.send(word));
+        }
+    }
+
+    /// Who sent it, if it was another.
+    fn stranger(&self, message: &Message) -> Option<NodeId> {
+        text(message, ID)
+            .map(NodeId)
+            .filter(|id| *id != self.this.id)
+    }
+
+    fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(ID, self.this.id.0.as_str());
+        headers.insert(NAME, self.this.name.as_str());
+        headers.insert(VERSION, self.this.version.as_str());
+        headers
+    }
+
+    async fn say(&self, what: &str, headers: HeaderMap, body: Bytes) {
+        let subject = self.names.nodes(what);
+        let said = self
+            .wire
+            .client
+            .publish_with_headers(subject, headers, body);
+        if let Err(error) = said.await {
+            tracing::debug!("cannot speak to the other nodes: {}", chain(&error));
+        }
+    }
+
+    async fn subscribe(&self, what: &str) -> Subscriber {
+        loop {
+            match self.wire.client.subscribe(self.names.nodes(what)).await {
+                Ok(subscriber) => return subscriber,
+                Err(error) => {
+                    tracing::debug!("cannot hear the other nodes: {}", chain(&error));
+                    tokio::time::sleep(self.timeout / BEATS).await;
+                }
+            }
+        }
+    }
+}
+
+fn text(message: &Message, name: &str) -> Option<String> {
+    let value = message.headers.as_ref()?.get(name)?;
+    Some(value.as_str().to_owned())
+}

@@ -1,0 +1,163 @@
+//! Gathers what waits into packs and publishes them, a few at a time: while some
+//! are on their way the next one fills, so packs grow with the load and nobody
+//! waits for company.
+//!
+//! A pack whose answer is lost is published again under the same id, which the
+//! servers store once. What they have not confirmed in time is answered with an
+//! error, although it may be there: whoever sent it sends it again, and the index
+//! finds the one of the two.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::numbering::RECORDS;
+use super::pack;
+use super::partition::Partition;
+use super::wire::{Letterhead, WireError};
+use crate::append::{AppendError, Job, Stored};
+use crate::place::{Place, Seq};
+use crate::room::Room;
+
+/// The most records of one pack.
+const MAX_RECORDS: usize = 256;
+/// The most bytes of one pack, unless one record alone is larger.
+const MAX_BYTES: usize = 256 * 1024;
+/// The most packs of a partition on their way at a time.
+const IN_FLIGHT: usize = 2;
+/// How long one try waits for the cluster's answer.
+const TRY: Duration = Duration::from_secs(1);
+/// The pause before a pack is tried again that nobody took.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
+/// How long an answer waits for its record's number.
+const NUMBER_PATIENCE: Duration = Duration::from_millis(250);
+
+/// What packs a partition's records.
+pub(crate) struct Packer {
+    pub(crate) partition: Arc<Partition>,
+    pub(crate) room: Arc<Room>,
+    /// Names the packs of this run of this node.
+    pub(crate) run: String,
+    pub(crate) append_timeout: Duration,
+}
+
+/// Records that go together.
+struct Group {
+    jobs: Vec<Job>,
+    id: String,
+    in_flight: OwnedSemaphorePermit,
+}
+
+impl Packer {
+    /// Packs until nobody can append any more and all is answered.
+    pub(crate) async fn run(self, mut jobs: mpsc::Receiver<Job>) {
+        let packer = Arc::new(self);
+        let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
+        let mut packs = JoinSet::new();
+        let mut waiting = None;
+        for number in 0_u64.. {
+            let first = match waiting.take() {
+                Some(job) => Some(job),
+                None => jobs.recv().await,
+            };
+            let Some(first) = first else { break };
+            let permit = Arc::clone(&in_flight).acquire_owned().await;
+            let group = Group {
+                jobs: gather(first, &mut jobs, &mut waiting),
+                id: format!("{}.{number}", packer.run),
+                in_flight: permit.expect("nobody closes it"),
+            };
+            while packs.try_join_next().is_some() {}
+            packs.spawn(Arc::clone(&packer).commit(group));
+        }
+        while packs.join_next().await.is_some() {}
+    }
+
+    /// Publishes a group and answers everybody in it.
+    async fn commit(self: Arc<Self>, group: Group) {
+        let Group {
+            jobs,
+            id,
+            in_flight,
+        } = group;
+        let payload = pack::encode(jobs.iter().map(|job| &job.draft));
+        let mut head = Letterhead::on(self.partition.log_subject());
+        head.headers
+            .insert(RECORDS, jobs.len().to_string().as_str());
+        head.id = Some(id);
+        let published = self.publish(&head, &payload).await;
+        drop(in_flight);
+        match published {
+            Ok(sequence) => {
+                self.room.wrote(payload.len() as u64);
+                self.partition.keep_at_hand(sequence, payload);
+                self.acknowledge(jobs, sequence).await;
+            }
+            Err(error) => {
+                let error = self.refusal(&error);
+                for job in jobs {
+                    job.answer(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    /// Publishes, again and again until it is confirmed or the time is over.
+    async fn publish(&self, head: &Letterhead, payload: &Bytes) -> Result<u64, WireError> {
+        let end = Instant::now() + self.append_timeout;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let published = self
+                .partition
+                .wire()
+                .publish(head, payload.clone(), TRY.min(left));
+            let error = match published.await {
+                Ok(sequence) => return Ok(sequence),
+                Err(error) => error,
+            };
+            let may_pass = matches!(error, WireError::NoAnswer(_) | WireError::Unavailable(_));
+            if !may_pass || Instant::now() + RETRY_PAUSE >= end {
+                return Err(error);
+            }
+            sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    fn refusal(&self, error: &WireError) -> AppendError {
+        let cause = error.to_string();
+        self.room.failed(cause.clone());
+        let cause = cause.into();
+        AppendError::Unconfirmed { cause }
+    }
+
+    /// Answers with places, once they are known; without where that takes long.
+    async fn acknowledge(&self, jobs: Vec<Job>, sequence: u64) {
+        let numbered = timeout(NUMBER_PATIENCE, self.partition.numbered(sequence)).await;
+        let mut next = numbered.ok().flatten().map(|pack| pack.first);
+        for job in jobs {
+            let place = next.map(|seq| Place::new(self.partition.number, seq));
+            next = next.map(Seq::next);
+            job.answer(Ok(Stored { place }));
+        }
+    }
+}
+
+/// Takes what waits, as much as fits.
+fn gather(first: Job, jobs: &mut mpsc::Receiver<Job>, waiting: &mut Option<Job>) -> Vec<Job> {
+    let mut bytes = first.bytes();
+    let mut group = vec![first];
+    while group.len() < MAX_RECORDS {
+        let Ok(job) = jobs.try_recv() else { break };
+        bytes += job.bytes();
+        if bytes > MAX_BYTES {
+            *waiting = Some(job);
+            break;
+        }
+        group.push(job);
+    }
+    group
+}
