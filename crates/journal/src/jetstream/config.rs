@@ -43,6 +43,8 @@ pub struct ClusterConfig {
     pub node_timeout: Duration,
     /// How long an append waits for the cluster before it is given up.
     pub append_timeout: Duration,
+    /// The most records that go in one message. One is as slow as it is simple.
+    pub pack_records: usize,
     /// How long joining waits for a cluster that is not there or has no majority;
     /// for ever where there is none.
     pub join_patience: Option<Duration>,
@@ -115,6 +117,7 @@ impl ClusterConfig {
             accepted: Vec::new(),
             node_timeout: Duration::from_secs(5),
             append_timeout: Duration::from_secs(3),
+            pack_records: 256,
             join_patience: None,
         }
     }
@@ -151,6 +154,9 @@ impl ClusterConfig {
         }
         if !matches!(self.replicas, 1..=5) {
             return Err("replicas must be from 1 to 5");
+        }
+        if self.pack_records == 0 {
+            return Err("pack_records must be at least one");
         }
         if self.node_timeout < Duration::from_secs(1) {
             return Err("node_timeout must be at least one second");

@@ -296,6 +296,7 @@ fn start_packers(
             room: Arc::clone(room),
             run: join::fresh_id(),
             append_timeout: config.append_timeout,
+            pack_records: config.pack_records,
         };
         packers.spawn(packer.run(jobs));
         senders.push(sender);

@@ -23,8 +23,6 @@ use crate::append::{AppendError, Job, Stored};
 use crate::place::{Place, Seq};
 use crate::room::Room;
 
-/// The most records of one pack.
-const MAX_RECORDS: usize = 256;
 /// The most bytes of one pack, unless one record alone is larger.
 const MAX_BYTES: usize = 256 * 1024;
 /// The most packs of a partition on their way at a time.
@@ -43,6 +41,8 @@ pub(crate) struct Packer {
     /// Names the packs of this run of this node.
     pub(crate) run: String,
     pub(crate) append_timeout: Duration,
+    /// The most records of one pack.
+    pub(crate) pack_records: usize,
 }
 
 /// Records that go together.
@@ -67,7 +67,7 @@ impl Packer {
             let Some(first) = first else { break };
             let permit = Arc::clone(&in_flight).acquire_owned().await;
             let group = Group {
-                jobs: gather(first, &mut jobs, &mut waiting),
+                jobs: packer.gather(first, &mut jobs, &mut waiting),
                 id: format!("{}.{number}", packer.run),
                 in_flight: permit.expect("nobody closes it"),
             };
@@ -144,20 +144,25 @@ impl Packer {
             job.answer(Ok(Stored { place }));
         }
     }
-}
 
-/// Takes what waits, as much as fits.
-fn gather(first: Job, jobs: &mut mpsc::Receiver<Job>, waiting: &mut Option<Job>) -> Vec<Job> {
-    let mut bytes = first.bytes();
-    let mut group = vec![first];
-    while group.len() < MAX_RECORDS {
-        let Ok(job) = jobs.try_recv() else { break };
-        bytes += job.bytes();
-        if bytes > MAX_BYTES {
-            *waiting = Some(job);
-            break;
+    /// Takes what waits, as much as fits.
+    fn gather(
+        &self,
+        first: Job,
+        jobs: &mut mpsc::Receiver<Job>,
+        waiting: &mut Option<Job>,
+    ) -> Vec<Job> {
+        let mut bytes = first.bytes();
+        let mut group = vec![first];
+        while group.len() < self.pack_records {
+            let Ok(job) = jobs.try_recv() else { break };
+            bytes += job.bytes();
+            if bytes > MAX_BYTES {
+                *waiting = Some(job);
+                break;
+            }
+            group.push(job);
         }
-        group.push(job);
+        group
     }
-    group
 }

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 use tracing::warn;
 
 pub(crate) use fences::Fences;
@@ -54,6 +54,7 @@ pub(crate) struct Partition {
     applied: watch::Sender<u64>,
     /// Grows when counting must begin anew.
     restarts: watch::Sender<u64>,
+    elders: OnceCell<Numbering>,
     cache: Mutex<Cache>,
     /// Records that could not be read, by their first.
     damage: Mutex<BTreeMap<Seq, Seq>>,
@@ -93,6 +94,7 @@ impl Partition {
             durable: watch::Sender::new(None),
             counted: watch::Sender::new(0),
             restarts: watch::Sender::new(0),
+            elders: OnceCell::new(),
             cache: Mutex::default(),
             damage: Mutex::default(),
             bytes: AtomicU64::new(0),
@@ -213,25 +215,33 @@ impl Partition {
     }
 
     fn count(&self, message: &Followed) {
-        let number = |name: &str| {
-            let value = message.headers.get(name)?;
-            value.as_str().parse::<u32>().ok()
-        };
-        let records = number(RECORDS).unwrap_or(0);
-        let bytes = number(MESSAGE_BYTES).unwrap_or(0);
         let last = {
             let mut numbering = lock(&self.numbering);
             if message.sequence < numbering.next().sequence {
                 return;
             }
-            let parts = Wire::parts(&message.headers).first().copied();
-            numbering.count(message.sequence, parts, (records, bytes));
+            count_in(&mut numbering, message);
             numbering.next().seq.previous()
         };
-        if records > 0 {
-            self.durable_through(last);
-        }
+        self.durable_through(last);
         self.counted.send_replace(message.sequence);
+    }
+
+    /// The packs that were indexed so long ago that the state has let go of their
+    /// pages, and that are in the log still since a connection waits for them.
+    async fn elders(&self) -> &Numbering {
+        let count = async || {
+            let mut elders = Numbering::from(self.begins_at());
+            let end = self.known_end();
+            let stream = self.names.log_stream(self.number);
+            let begin = elders.next().sequence;
+            let mut follower = Follower::from(self.wire.clone(), stream, begin).headers_only();
+            while elders.next().sequence < end.sequence {
+                count_in(&mut elders, &follower.next().await);
+            }
+            elders
+        };
+        self.elders.get_or_init(count).await
     }
 
     /// Takes the entries of the state into the view, for ever.
@@ -263,6 +273,17 @@ impl Partition {
 
 /// The size of a message's payload, where only headers are sent.
 const MESSAGE_BYTES: &str = "Nats-Msg-Size";
+
+fn count_in(numbering: &mut Numbering, message: &Followed) {
+    let number = |name: &str| {
+        let value = message.headers.get(name)?;
+        value.as_str().parse::<u32>().ok()
+    };
+    let records = number(RECORDS).unwrap_or(0);
+    let bytes = number(MESSAGE_BYTES).unwrap_or(0);
+    let parts = Wire::parts(&message.headers).first().copied();
+    numbering.count(message.sequence, parts, (records, bytes));
+}
 
 /// Levels.
 impl Partition {

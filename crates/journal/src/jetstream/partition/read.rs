@@ -16,6 +16,8 @@ use crate::lock::lock;
 use crate::place::{Place, Seq};
 use crate::record::{Entry, Indexed, ReadLimit, Record, Verdict};
 
+/// About how many records a page has.
+pub(super) const PAGE_RECORDS: usize = 1000;
 /// How many packs are fetched at once.
 const FETCHES: usize = 16;
 /// How often a pack that is counted and not found is asked for again: a leader
@@ -139,7 +141,13 @@ impl Partition {
         let view = std::sync::Arc::clone(&self.view);
         let page = blocking(move || view.page_at(seq)).await;
         let page = page.ok_or(ReadError::Stopping)?.map_err(ReadError::Index)?;
-        Ok(page.map(|page| page.packs))
+        match page {
+            Some(page) => Ok(Some(page.packs)),
+            None if seq <= self.view.index.watermark() => {
+                Ok(Some(self.elders().await.packs_from(seq, PAGE_RECORDS)))
+            }
+            None => Ok(None),
+        }
     }
 
     async fn fetch(&self, pack: Pack) -> Result<Vec<Entry>, ReadError> {

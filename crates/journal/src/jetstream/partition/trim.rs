@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Partition;
+use super::read::PAGE_RECORDS;
 use crate::embedded::log::Trimmed;
 use crate::jetstream::blocking;
 use crate::jetstream::numbering::{Anchor, Pack};
@@ -65,16 +66,12 @@ impl Partition {
         let mut next = self.begins_at().seq;
         let end = expiry.keep_from.min(self.view.index.watermark().next());
         while next < end {
-            let view = Arc::clone(&self.view);
-            let page = blocking(move || view.page_at(next)).await;
-            let page = page.ok_or(StateError::Stopping)?;
-            let Some(page) = page.map_err(StateError::Storage)? else {
+            let (packs, expired) = self.next_page(next, expiry).await?;
+            if packs.is_empty() {
                 break;
-            };
-            let newest = Timestamp::from_second(page.newest_second).unwrap_or(Timestamp::MAX);
-            let age = Duration::try_from(expiry.now.duration_since(newest)).unwrap_or_default();
-            let expired = age >= expiry.retention;
-            for pack in page.packs {
+            }
+            let through = packs.last().map_or(next, Pack::last);
+            for pack in packs {
                 if pack.last() < next {
                     continue;
                 }
@@ -85,9 +82,25 @@ impl Partition {
                 next = pack.last().next();
                 doomed.push(pack);
             }
-            next = next.max(page.through.next());
+            next = next.max(through.next());
         }
         Ok(doomed)
+    }
+
+    /// The packs of the page that holds `seq`, and whether all its records are
+    /// older than the retention.
+    async fn next_page(&self, seq: Seq, expiry: &Expiry) -> Result<(Vec<Pack>, bool), StateError> {
+        let view = Arc::clone(&self.view);
+        let page = blocking(move || view.page_at(seq)).await;
+        let page = page.ok_or(StateError::Stopping)?;
+        let Some(page) = page.map_err(StateError::Storage)? else {
+            // The state keeps pages for longer than the log keeps records.
+            let elders = self.elders().await;
+            return Ok((elders.packs_from(seq, PAGE_RECORDS), true));
+        };
+        let newest = Timestamp::from_second(page.newest_second).unwrap_or(Timestamp::MAX);
+        let age = Duration::try_from(expiry.now.duration_since(newest)).unwrap_or_default();
+        Ok((page.packs, age >= expiry.retention))
     }
 
     /// The first message that a kept pack needs: its parts may lie before packs
