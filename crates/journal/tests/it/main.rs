@@ -5,7 +5,9 @@
 mod contract;
 mod crash;
 mod damage;
+mod deployed;
 mod disk;
+mod durability;
 mod engine;
 mod folder;
 mod model;
