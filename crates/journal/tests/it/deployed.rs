@@ -8,9 +8,12 @@ use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::stream::Config;
 use futures_util::StreamExt as _;
 use journal::durability::Moment;
+use journal::{Access, ClusterConfig, Journal};
+use tempfile::TempDir;
 
 use crate::durability::{connect, create, examine_all, stream};
-use crate::nats::{Cluster, Options, PASSWORD, ServerPlace, binary};
+use crate::nats::{Cluster, Options, PASSWORD, ServerPlace, USER, binary};
+use crate::support::{ALL, append, records};
 
 fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/nats-server.conf")
@@ -112,6 +115,28 @@ async fn the_shipped_permissions_let_a_node_work_and_not_remove_the_journal() {
     impatient.set_timeout(Duration::from_millis(500));
     assert!(impatient.delete_stream("pm-log").await.is_err());
     assert!(context.get_stream("pm-log").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_node_joins_servers_on_the_shipped_configuration_and_keeps_a_record() {
+    let cluster = Cluster::start_with(3, Options::default(), on_loopback);
+    let dir = TempDir::new().unwrap();
+    let config = ClusterConfig {
+        access: Access::Password {
+            user: USER.to_owned(),
+            password: PASSWORD.to_owned(),
+        },
+        ..ClusterConfig::for_tests(dir.path(), cluster.servers())
+    };
+    let journal = Journal::join(config).await.unwrap();
+    let place = append(&journal, "record").await;
+    let entries = journal.read(place, ALL).await.unwrap();
+    assert_eq!(records(entries)[0].body, "record");
+    journal.close().await.unwrap();
+    for index in 0..3 {
+        let log = cluster.log(index);
+        assert!(!log.contains("Permissions Violation"), "{log}");
+    }
 }
 
 /// A stream under a name and a subject as Postmeter's are.
