@@ -82,6 +82,15 @@ impl<'d, 't> Fields<'d, 't> {
         self.document.mistakes.borrow_mut().push(mistake);
     }
 
+    /// Reports the key as a mistake if it is there: it is known, and does not
+    /// belong here.
+    pub fn misplaced(&mut self, key: &'static str, what: &str, hint: &str) {
+        self.asked.insert(key);
+        if self.has(key) {
+            self.mistake(key, what, Some(hint.to_owned()));
+        }
+    }
+
     /// Whether the key is there at all.
     pub fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)

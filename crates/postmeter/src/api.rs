@@ -116,7 +116,9 @@ async fn connections(State(api): State<Api>) -> Result<Response, Failure> {
 
 async fn all_nodes(State(api): State<Api>) -> Response {
     let gathered = nodes::nodes(&api.operator, &api.observer).await;
-    Json(answers::nodes(&gathered)).into_response()
+    let durability = api.operator.journal.durability();
+    let durability = durability.map(|watched| watched.borrow().clone());
+    Json(answers::nodes(&gathered, durability.as_deref())).into_response()
 }
 
 async fn export(State(api): State<Api>) -> Result<Response, Failure> {

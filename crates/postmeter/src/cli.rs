@@ -55,6 +55,8 @@ pub(crate) enum Command {
     /// Show the nodes that share a journal, what each does, and what all have counted
     #[command(after_help = "Examples:\n  postmeter nodes\n  postmeter nodes --json")]
     Nodes(NodesArgs),
+    /// Look after the NATS cluster that keeps a journal
+    Cluster(ClusterArgs),
     /// Show what could never be delivered, and why
     #[command(after_help = DEAD_LETTERS_EXAMPLES)]
     DeadLetters(DeadLettersArgs),
@@ -244,6 +246,38 @@ pub(crate) enum ConnectionsCommand {
         connection: String,
     },
 }
+
+#[derive(Debug, Args)]
+pub(crate) struct ClusterArgs {
+    #[command(subcommand)]
+    pub(crate) command: ClusterCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterCommand {
+    /// Say whether what the cluster acknowledges is durable, and what to change
+    #[command(after_help = CLUSTER_CHECK_HELP)]
+    Check {
+        /// The config file of a node
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+const CLUSTER_CHECK_HELP: &str = "\
+Examples:
+  postmeter cluster check --config postmeter.toml
+
+It asks every server and every stream, and changes nothing. Before the first start
+there are no streams yet; then it asks the servers alone.
+
+Exit codes:
+  0  proven durable, or all that speaks against it is in accept_loss
+  1  acknowledged events could be lost: the output says what to change
+  2  it could not ask: the config has mistakes, or the servers do not answer";
 
 #[derive(Debug, Args)]
 pub(crate) struct NodesArgs {

@@ -2,6 +2,7 @@
 
 mod apply;
 mod check;
+mod cluster;
 mod completions;
 mod connections;
 mod dead_letters;
@@ -42,6 +43,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Apply(args) => apply::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Connections(args) => connections::run(&args),
+        Command::Cluster(args) => cluster::run(&args.command),
         Command::Nodes(args) => nodes::run(&args),
         Command::DeadLetters(args) => dead_letters::run(args),
         Command::Emulator(args) => match args.command {

@@ -4,12 +4,16 @@
 //! where to listen and where to keep things; workspaces and connections are
 //! documents of their own.
 
+mod journal;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use connections::{Document, Fields, Mistakes};
+
+pub(crate) use self::journal::Engine;
 
 /// Everything that `serve` needs to start.
 #[derive(Clone, Debug)]
@@ -23,7 +27,7 @@ pub(crate) struct Config {
     /// The file that holds the console's token.
     pub(crate) token_file: PathBuf,
     /// The durable state.
-    pub(crate) journal: journal::Config,
+    pub(crate) journal: Engine,
     /// How calls get to Segment.
     pub(crate) dispatch: dispatch::Policy,
     /// Batches in flight per connection.
@@ -34,16 +38,10 @@ pub(crate) struct Config {
 const RECEIVE_LISTEN: &str = "127.0.0.1:8080";
 /// Where the private listener is unless the file says otherwise.
 const CONSOLE_LISTEN: &str = "127.0.0.1:8081";
-/// Where the journal is unless the file says otherwise.
-const JOURNAL_DIR: &str = "postmeter-data";
 /// The token's name in the journal's folder.
 const TOKEN_FILE: &str = "token";
 /// Batches in flight per connection unless the file says otherwise.
 const WINDOW: u64 = 4;
-/// A day, in seconds.
-const DAY_S: u64 = 24 * 60 * 60;
-/// The smallest byte budget: a few segments must fit.
-const MIN_JOURNAL_BYTES: u64 = 1024 * 1024;
 
 impl Config {
     /// Reads the file, or takes all defaults where there is none.
@@ -60,9 +58,9 @@ impl Config {
     /// Reads the text of a config file.
     pub(crate) fn parse(text: &str) -> Result<Config, Mistakes> {
         Document::read(text, |mut top| {
-            let journal = section(&mut top, "journal", read_journal);
-            let journal = journal.unwrap_or_else(|| journal::Config::new(JOURNAL_DIR));
-            let most_bytes = most_body_bytes(&journal);
+            let journal = section(&mut top, "journal", journal::read);
+            let journal = journal.unwrap_or_default();
+            let most_bytes = most_body_bytes(journal.limits());
             let receive = section(&mut top, "receive", |it| read_receive(it, most_bytes));
             let console = section(&mut top, "console", read_console);
             let dispatch = section(&mut top, "dispatch", read_dispatch);
@@ -77,7 +75,7 @@ impl Config {
                 receive_listen,
                 limits,
                 console_listen,
-                token_file: token_file.unwrap_or_else(|| journal.dir.join(TOKEN_FILE)),
+                token_file: token_file.unwrap_or_else(|| journal.dir().join(TOKEN_FILE)),
                 journal,
                 dispatch,
                 window: usize::try_from(window).unwrap_or(usize::MAX),
@@ -99,9 +97,9 @@ fn section<T>(
 
 /// The largest body that a journal of this size takes without being filled by a
 /// few of them: one that it never takes would hold up the feed for ever.
-fn most_body_bytes(journal: &journal::Config) -> usize {
+fn most_body_bytes(journal: &::journal::Config) -> usize {
     let share = usize::try_from(journal.max_bytes / 8).unwrap_or(usize::MAX);
-    share.min(journal::Draft::MAX_BODY_BYTES)
+    share.min(::journal::Draft::MAX_BODY_BYTES)
 }
 
 fn limits(most_bytes: usize) -> receive::Limits {
@@ -134,20 +132,6 @@ fn read_console(fields: &mut Fields<'_, '_>) -> (SocketAddr, Option<PathBuf>) {
         listen(fields, CONSOLE_LISTEN),
         fields.text("token_file").map(PathBuf::from),
     )
-}
-
-fn read_journal(fields: &mut Fields<'_, '_>) -> journal::Config {
-    let dir = fields.text("dir").unwrap_or_else(|| JOURNAL_DIR.to_owned());
-    let mut config = journal::Config::new(dir);
-    if let Some(bytes) = fields.number("max_bytes", MIN_JOURNAL_BYTES) {
-        config.max_bytes = bytes;
-        config.segment_bytes = config.segment_bytes.min(bytes / 8);
-    }
-    if let Some(days) = fields.number("retention_days", 1) {
-        config.retention = Duration::from_secs(days.saturating_mul(DAY_S));
-        config.first_claims = config.retention;
-    }
-    config
 }
 
 fn read_dispatch(fields: &mut Fields<'_, '_>) -> (dispatch::Policy, u64) {

@@ -22,7 +22,7 @@ use tracing::{error, info, warn};
 
 use crate::api::{self, Api};
 use crate::cli::EnableFrom;
-use crate::config::Config;
+use crate::config::{Config, Engine};
 use crate::duties::{Duties, is_superseded};
 use crate::http;
 use crate::nodes;
@@ -30,6 +30,7 @@ use crate::observe::Observer;
 use crate::operator::{self, Apply, Operator};
 use crate::pipeline::indexer::Indexer;
 use crate::pipeline::keys;
+use crate::secrets::environment;
 use crate::supervisor::{self, Workshop};
 use crate::token::Token;
 
@@ -73,8 +74,7 @@ impl Server {
         start: Start,
         observer: Observer,
     ) -> anyhow::Result<Server> {
-        let opened = Journal::open(config.journal.clone()).await;
-        let journal = opened.context("cannot open the journal")?;
+        let journal = open(&config.journal).await?;
         if start.rebuild_index {
             journal
                 .rebuild_index()
@@ -197,6 +197,19 @@ impl Server {
         stages.spawn(nodes::answer(asked, observer.clone(), stop.clone()));
         stages.spawn(nodes::share(told, observer.clone(), stop.clone()));
         stages.spawn(keep_house(operator, observer, stop.clone()));
+    }
+}
+
+async fn open(engine: &Engine) -> anyhow::Result<Journal> {
+    match engine {
+        Engine::Embedded(config) => {
+            let opened = Journal::open(config.clone()).await;
+            opened.context("cannot open the journal")
+        }
+        Engine::Cluster(cluster) => {
+            let joined = Journal::join(cluster.unlock(&environment)?).await;
+            joined.context("cannot join the journal on the cluster")
+        }
     }
 }
 

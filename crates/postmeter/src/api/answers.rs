@@ -2,7 +2,8 @@
 
 use dispatch::{Attempt, AttemptResult};
 use jiff::Timestamp;
-use journal::{DeadLetter, Health};
+use journal::durability::Finding;
+use journal::{DeadLetter, Durability, Health};
 use serde_json::{Value, json};
 
 use crate::nodes::{Gathered, Holder, Member, NodeReport, Status, Waiting};
@@ -82,7 +83,9 @@ fn idle(partitions: &[u16], unanswered: &[String]) -> (&'static str, Option<Stri
 }
 
 /// Every node and what it does, with the sum of what all have counted.
-pub(super) fn nodes(gathered: &Gathered<NodeReport>) -> Value {
+/// With a cluster behind the journal, also what is known of its durability: what
+/// the operator has accepted is shown for ever.
+pub(super) fn nodes(gathered: &Gathered<NodeReport>, durability: Option<&Durability>) -> Value {
     let mut total = Counts::default();
     for (_, report) in &gathered.answers {
         total.add(&report.counts);
@@ -91,7 +94,26 @@ pub(super) fn nodes(gathered: &Gathered<NodeReport>) -> Value {
     let nodes: Vec<_> = answers
         .map(|(member, report)| node(member, report))
         .collect();
-    json!({ "nodes": nodes, "unanswered": gathered.unanswered, "total": total })
+    json!({
+        "nodes": nodes,
+        "unanswered": gathered.unanswered,
+        "total": total,
+        "durability": durability.map(self::durability),
+    })
+}
+
+fn durability(known: &Durability) -> Value {
+    let sentences = |findings: &[Finding]| -> Vec<String> {
+        let said = |each: &Finding| format!("{}: {} ({})", each.about, each.what, each.loss);
+        findings.iter().map(said).collect()
+    };
+    json!({
+        "durable": known.judgement.is_durable(),
+        "findings": sentences(&known.judgement.refused),
+        "accepted": sentences(&known.judgement.accepted),
+        "away": known.judgement.away,
+        "checked_at": time(known.checked_at),
+    })
 }
 
 fn node(member: &Member, report: &NodeReport) -> Value {
@@ -121,6 +143,10 @@ pub(crate) fn health(health: &Health) -> (&'static str, Option<String>) {
             "failing",
             Some(format!("the journal cannot be written: {cause}")),
         ),
+        Health::Unproven { cause } => {
+            let why = format!("it is not proven that the NATS servers keep events: {cause}");
+            ("unproven", Some(why))
+        }
         Health::Poisoned { cause } => {
             let why = format!("the journal is broken: {cause}; restart to recover");
             ("poisoned", Some(why))

@@ -8,7 +8,8 @@ use anyhow::Context as _;
 use super::serve::{read_connections, unlock};
 use super::{EXIT_MISTAKE, print, talk, tell};
 use crate::cli::CheckArgs;
-use crate::config::Config;
+use crate::config::{Config, Engine};
+use crate::secrets::environment;
 
 pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let mut results = vec![check_config(args.config.as_deref())];
@@ -29,16 +30,25 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 fn check_config(path: Option<&Path>) -> anyhow::Result<String> {
     let config = Config::load(path)?;
     check_folder(&config)?;
-    Ok(format!(
-        "config: fine; the journal is in {}",
-        config.journal.dir.display()
-    ))
+    Ok(match &config.journal {
+        Engine::Embedded(journal) => {
+            format!("config: fine; the journal is in {}", journal.dir.display())
+        }
+        Engine::Cluster(cluster) => {
+            let cluster = cluster.unlock(&environment)?;
+            let servers = cluster.servers.join(", ");
+            format!(
+                "config: fine; node {} of the journal on {servers}",
+                cluster.name
+            )
+        }
+    })
 }
 
 /// Whether the journal's folder is there or can be made, and takes files.
 fn check_folder(config: &Config) -> anyhow::Result<()> {
-    let dir = &config.journal.dir;
-    let mut existing = dir.as_path();
+    let dir = config.journal.dir();
+    let mut existing = dir;
     while !existing.exists() {
         match existing.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => existing = parent,

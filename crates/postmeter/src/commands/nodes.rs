@@ -22,6 +22,16 @@ pub(super) fn run(args: &NodesArgs) -> anyhow::Result<ExitCode> {
     for (what, count) in counts(answer.get("total").unwrap_or(&Value::Null)) {
         print(format_args!("{count:>12}  {what}"))?;
     }
+    let durability = answer.get("durability").unwrap_or(&Value::Null);
+    for loss in ["findings", "accepted"]
+        .iter()
+        .flat_map(|key| list(durability, key))
+    {
+        talk(format_args!(
+            "warning: {}",
+            loss.as_str().unwrap_or_default()
+        ));
+    }
     for silent in list(&answer, "unanswered").filter_map(Value::as_str) {
         talk(format_args!("warning: node {silent} does not answer"));
     }

@@ -8,7 +8,7 @@ use connections::{Connections, Unlocked, Written};
 
 use super::{block_on, print, start_logging, until_signal};
 use crate::cli::ServeArgs;
-use crate::config::Config;
+use crate::config::{Config, Engine};
 use crate::observe::Observer;
 use crate::secrets::environment;
 use crate::serve::{Server, Start};
@@ -17,6 +17,9 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     start_logging("info");
     // Everything is read and checked before the journal is touched.
     let config = Config::load(args.config.as_deref())?;
+    if let Engine::Cluster(cluster) = &config.journal {
+        cluster.unlock(&environment)?;
+    }
     let connections = args
         .connections
         .as_deref()
@@ -30,7 +33,12 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         rebuild_index: args.rebuild_index,
     };
     block_on(until_signal(|stop| async move {
-        let server = Server::start(config, start, Observer::new()?).await?;
+        let starting = Box::pin(Server::start(config, start, Observer::new()?));
+        // A cluster that is not there yet is waited for.
+        let Some(server) = stop.run_until_cancelled(starting).await else {
+            return Ok(ExitCode::SUCCESS);
+        };
+        let server = server?;
         let addresses = server.addresses()?;
         print(format_args!(
             "receiving on http://{}/webhooks/{{workspace}}",
