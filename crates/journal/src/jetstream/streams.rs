@@ -93,6 +93,16 @@ async fn make(context: &Context, wanted: Config) -> Result<bool, StreamError> {
             {
                 Ok(true)
             }
+            // A server that is just being started counts as absent for a while.
+            CreateStreamErrorKind::JetStream(cause)
+                if cause.error_code() == ErrorCode::CLUSTER_NO_PEERS
+                    && cause.to_string().contains("offline") =>
+            {
+                Err(StreamError::NoAnswer {
+                    name,
+                    cause: chain(&cause),
+                })
+            }
             CreateStreamErrorKind::JetStream(cause) => Err(StreamError::NotMade {
                 name,
                 cause: chain(&cause),
