@@ -14,7 +14,8 @@ use crate::secrets::environment;
 use crate::serve::{Server, Start};
 
 pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
-    start_logging("info");
+    // The NATS client tells of every connection what we say ourselves.
+    start_logging("info,async_nats=warn");
     // Everything is read and checked before the journal is touched.
     let config = Config::load(args.config.as_deref())?;
     if let Engine::Cluster(cluster) = &config.journal {

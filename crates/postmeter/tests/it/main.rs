@@ -4,12 +4,15 @@
 
 mod answers;
 mod bad_input;
+mod cluster;
 mod commands;
 mod demo;
 mod faults;
 mod first_only;
 mod harness;
 mod kills;
+#[path = "../../../journal/tests/it/nats.rs"]
+mod nats;
 mod nodes;
 mod private;
 mod readme;
