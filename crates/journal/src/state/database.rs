@@ -235,6 +235,7 @@ mod tests {
         cache_bytes: 1024 * 1024,
         threads: 1,
         open_files: 16,
+        commits: Commits::Synced,
     };
 
     #[test]
