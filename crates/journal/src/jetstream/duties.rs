@@ -110,7 +110,7 @@ impl Duties {
             let given = self.kept.put(key, Bytes::new(), Some(revision)).await;
             if !matches!(
                 given,
-                Err(WireError::NoAnswer(_) | WireError::Unavailable(_))
+                Err(WireError::NoAnswer(_) | WireError::Unavailable(_) | WireError::UnderWay)
             ) {
                 return;
             }

@@ -269,6 +269,28 @@ pub(crate) async fn ensure_streams(
     Err(JoinError::Stopping)
 }
 
+/// Does something as often as it takes while the cluster has no majority.
+pub(crate) async fn patiently<T>(
+    config: &ClusterConfig,
+    mut work: impl AsyncFnMut() -> Result<T, WireError>,
+) -> Result<T, JoinError> {
+    for attempt in 1.. {
+        let error = match work().await {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
+        let may_pass = !matches!(error, WireError::Full | WireError::Refused(_));
+        let waits = config
+            .join_patience
+            .is_none_or(|patience| RETRY_PAUSE * attempt < patience);
+        if !may_pass || !waits {
+            return Err(failed(&error));
+        }
+        sleep(RETRY_PAUSE).await;
+    }
+    Err(JoinError::Stopping)
+}
+
 /// What the journal was made as.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Layout {
@@ -295,12 +317,18 @@ impl Layout {
                 partitions: config.partitions,
                 is_proven: false,
             };
-            match kept.put(&KeptKey::Layout, layout.text(), Some(0)).await {
-                Ok(_) => return Ok(layout),
-                // Another node was faster.
-                Err(WireError::Overtaken) => sleep(Duration::from_millis(200)).await,
-                Err(error) => return Err(failed(&error)),
+            let made = patiently(config, async || {
+                match kept.put(&KeptKey::Layout, layout.text(), Some(0)).await {
+                    Ok(_) => Ok(true),
+                    // Another node was faster.
+                    Err(WireError::Overtaken) => Ok(false),
+                    Err(error) => Err(error),
+                }
+            });
+            if made.await? {
+                return Ok(layout);
             }
+            sleep(Duration::from_millis(500)).await;
         }
         Err(JoinError::Cluster {
             cause: "two nodes made the journal at once; start again".to_owned(),

@@ -12,6 +12,7 @@ use async_nats::HeaderMap;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::watch;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::follow::Follower;
 use super::names::Names;
@@ -23,6 +24,7 @@ use crate::state::letters::{decode, encode};
 
 const CONNECTION: &str = "Postmeter-Connection";
 const PLACE: &str = "Postmeter-Place";
+const REASON: &str = "Postmeter-Reason";
 const LETTER: &str = "Postmeter-Letter";
 /// How long messages stay that only tell nodes which are there of something.
 const TOLD: Duration = Duration::from_hours(24);
@@ -47,6 +49,8 @@ struct Shared {
 struct Known {
     connection: Option<Arc<str>>,
     place: Option<Place>,
+    /// A hash of the reason.
+    reason: Option<u64>,
     parts: Vec<u64>,
 }
 
@@ -84,6 +88,7 @@ impl Letters {
         let known = Known {
             connection: text(CONNECTION).map(Arc::from),
             place: text(PLACE).and_then(|place| place.parse().ok()),
+            reason: text(REASON).and_then(|reason| reason.parse().ok()),
             parts: Wire::parts(headers),
         };
         lock(&self.shared.known).insert(DeadLetterId::new(sequence), known);
@@ -104,7 +109,7 @@ impl Letters {
     }
 
     /// Buries letters, one after another, except those that lie there already:
-    /// the same connection's, of the same record. On a majority's disks when it
+    /// the same connection's, of the same record, for the same reason. On a majority's disks when it
     /// returns.
     pub(crate) async fn bury(&self, letters: &[NewDeadLetter]) -> Result<(), WireError> {
         if letters.is_empty() {
@@ -119,6 +124,8 @@ impl Letters {
             let mut head = Letterhead::on(self.names.letters("buried"));
             let place = letter.place.to_string();
             head.headers.insert(PLACE, place.as_str());
+            let reason = xxh3_64(letter.reason.as_bytes()).to_string();
+            head.headers.insert(REASON, reason.as_str());
             if let Some(connection) = &letter.connection {
                 head.headers.insert(CONNECTION, connection.as_str());
             }
@@ -139,9 +146,11 @@ impl Letters {
     }
 
     fn lies_there(&self, letter: &NewDeadLetter) -> bool {
+        let reason = xxh3_64(letter.reason.as_bytes());
         let known = lock(&self.shared.known);
         known.values().rev().any(|known| {
             known.place == Some(letter.place)
+                && known.reason == Some(reason)
                 && known.connection.as_deref() == letter.connection.as_deref()
         })
     }

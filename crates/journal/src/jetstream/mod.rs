@@ -53,7 +53,7 @@ pub use streams::StreamError;
 
 use self::durability::{Loss, Moment};
 use self::duties::Duties;
-use self::join::{Layout, VIEW, failed};
+use self::join::{Layout, VIEW};
 use self::kept::Kept;
 use self::letters::Letters;
 use self::names::Names;
@@ -84,6 +84,7 @@ pub(crate) struct Member {
     pub(crate) config: ClusterConfig,
     room: Arc<Room>,
     queue: Mutex<Option<Queue>>,
+    closing: watch::Sender<bool>,
     pub(crate) partitions: Vec<Arc<Partition>>,
     pub(crate) kept: Kept,
     pub(crate) letters: Letters,
@@ -109,13 +110,13 @@ impl Member {
         let mut tasks = JoinSet::new();
         let kept = Kept::new(wire.clone(), names.clone());
         tasks.spawn(kept.clone().follow());
-        catch_up(&wire, &kept, &names).await?;
+        catch_up(&wire, &kept, (&names, &config)).await?;
         let layout = Layout::settle(&kept, &config).await?;
         let durability = prove(&wire, &names, &config, (&kept, &layout)).await?;
         join::keep_view_of(&dir, &layout.id)?;
         let letters = Letters::new(wire.clone(), names.clone());
         tasks.spawn(letters.clone().follow());
-        letters.catch_up().await.map_err(|error| failed(&error))?;
+        join::patiently(&config, || letters.catch_up()).await?;
         let shared = Shared {
             wire: wire.clone(),
             names: names.clone(),
@@ -141,7 +142,8 @@ impl Member {
         };
         let bytes = partitions.iter().map(|each| each.bytes()).sum();
         let room = Arc::new(Room::new(limits, bytes));
-        let (queue, packers) = start_packers(&config, &partitions, &room);
+        let closing = watch::Sender::new(false);
+        let (queue, packers) = start_packers(&config, &partitions, &room, &closing.subscribe());
         let durability = watch::Sender::new(Arc::new(durability));
         let examiner = Examiner {
             wire: wire.clone(),
@@ -156,6 +158,7 @@ impl Member {
             config,
             room,
             queue: Mutex::new(Some(queue)),
+            closing,
             partitions,
             kept,
             letters,
@@ -177,6 +180,7 @@ impl Member {
     pub(crate) async fn leave(&self) {
         self.room.close();
         lock(&self.queue).take();
+        self.closing.send_replace(true);
         let mut packers = self.packers.lock().await;
         while packers.join_next().await.is_some() {}
         let bye = async {
@@ -198,9 +202,12 @@ impl Member {
     }
 }
 
-async fn catch_up(wire: &Wire, kept: &Kept, names: &Names) -> Result<(), JoinError> {
-    let state = wire.state(&names.kept_stream()).await;
-    let state = state.map_err(|error| failed(&error))?;
+async fn catch_up(
+    wire: &Wire,
+    kept: &Kept,
+    (names, config): (&Names, &ClusterConfig),
+) -> Result<(), JoinError> {
+    let state = join::patiently(config, async || wire.state(&names.kept_stream()).await).await?;
     if state.messages > 0 {
         kept.wait_for(state.last_sequence).await;
     }
@@ -269,10 +276,8 @@ async fn open_partitions(
         partitions.push(partition);
     }
     for partition in &partitions {
-        let caught_up = partition.catch_up();
-        caught_up.await.map_err(|error| failed(&error))?;
-        let caught_up = partition.catch_up_with_log();
-        caught_up.await.map_err(|error| failed(&error))?;
+        join::patiently(config, || partition.catch_up()).await?;
+        join::patiently(config, || partition.catch_up_with_log()).await?;
     }
     info!(
         "this node's view of {} partitions is up to date",
@@ -285,6 +290,7 @@ fn start_packers(
     config: &ClusterConfig,
     partitions: &[Arc<Partition>],
     room: &Arc<Room>,
+    closing: &watch::Receiver<bool>,
 ) -> (Queue, JoinSet<()>) {
     let mut packers = JoinSet::new();
     let mut senders = Vec::new();
@@ -298,7 +304,7 @@ fn start_packers(
             append_timeout: config.append_timeout,
             pack_records: config.pack_records,
         };
-        packers.spawn(packer.run(jobs));
+        packers.spawn(packer.run(jobs, closing.clone()));
         senders.push(sender);
     }
     (Queue::Tasks(senders.into()), packers)

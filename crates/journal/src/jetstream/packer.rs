@@ -11,14 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::numbering::RECORDS;
 use super::pack;
 use super::partition::Partition;
-use super::wire::{Letterhead, WireError};
+use super::wire::{Letterhead, Sent, WireError, confirmed};
 use crate::append::{AppendError, Job, Stored};
 use crate::place::{Place, Seq};
 use crate::room::Room;
@@ -46,60 +46,89 @@ pub(crate) struct Packer {
 }
 
 /// Records that go together.
-struct Group {
+struct Pack {
     jobs: Vec<Job>,
-    id: String,
-    in_flight: OwnedSemaphorePermit,
+    head: Letterhead,
+    payload: Bytes,
 }
 
 impl Packer {
     /// Packs until nobody can append any more and all is answered.
-    pub(crate) async fn run(self, mut jobs: mpsc::Receiver<Job>) {
+    pub(crate) async fn run(
+        self,
+        mut jobs: mpsc::Receiver<Job>,
+        mut closing: watch::Receiver<bool>,
+    ) {
         let packer = Arc::new(self);
         let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
         let mut packs = JoinSet::new();
         let mut waiting = None;
         for number in 0_u64.. {
-            let first = match waiting.take() {
-                Some(job) => Some(job),
-                None => jobs.recv().await,
+            let first = if waiting.is_some() {
+                waiting.take()
+            } else {
+                tokio::select! {
+                    job = jobs.recv() => job,
+                    // Permits that are still held are worth nothing from here on.
+                    () = asked_to_close(&mut closing), if !jobs.is_closed() => {
+                        jobs.close();
+                        jobs.recv().await
+                    }
+                }
             };
             let Some(first) = first else { break };
             let permit = Arc::clone(&in_flight).acquire_owned().await;
-            let group = Group {
-                jobs: packer.gather(first, &mut jobs, &mut waiting),
-                id: format!("{}.{number}", packer.run),
-                in_flight: permit.expect("nobody closes it"),
-            };
+            let group = packer.gather(first, &mut jobs, &mut waiting);
+            let pack = packer.pack(group, format!("{}.{number}", packer.run));
+            // Sent from here, one after another, so that packs keep their order.
+            let sent = packer.send(&pack).await;
             while packs.try_join_next().is_some() {}
-            packs.spawn(Arc::clone(&packer).commit(group));
+            let permit = permit.expect("nobody closes it");
+            packs.spawn(Arc::clone(&packer).commit(pack, sent, permit));
         }
         while packs.join_next().await.is_some() {}
     }
 
-    /// Publishes a group and answers everybody in it.
-    async fn commit(self: Arc<Self>, group: Group) {
-        let Group {
-            jobs,
-            id,
-            in_flight,
-        } = group;
+    fn pack(&self, jobs: Vec<Job>, id: String) -> Pack {
         let payload = pack::encode(jobs.iter().map(|job| &job.draft));
         let mut head = Letterhead::on(self.partition.log_subject());
         head.headers
             .insert(RECORDS, jobs.len().to_string().as_str());
         head.id = Some(id);
-        let published = self.publish(&head, &payload).await;
+        Pack {
+            jobs,
+            head,
+            payload,
+        }
+    }
+
+    /// Puts a pack on its way, unless it goes in parts.
+    async fn send(&self, pack: &Pack) -> Option<Sent> {
+        let wire = self.partition.wire();
+        if pack.payload.len() > wire.part_bytes() {
+            return None;
+        }
+        Some(wire.send(&pack.head, pack.payload.clone()).await)
+    }
+
+    /// Sees a pack through and answers everybody in it.
+    async fn commit(
+        self: Arc<Self>,
+        pack: Pack,
+        sent: Option<Sent>,
+        in_flight: OwnedSemaphorePermit,
+    ) {
+        let published = self.publish(&pack, sent).await;
         drop(in_flight);
         match published {
             Ok(sequence) => {
-                self.room.wrote(payload.len() as u64);
-                self.partition.keep_at_hand(sequence, payload);
-                self.acknowledge(jobs, sequence).await;
+                self.room.wrote(pack.payload.len() as u64);
+                self.partition.keep_at_hand(sequence, pack.payload);
+                self.acknowledge(pack.jobs, sequence).await;
             }
             Err(error) => {
                 let error = self.refusal(&error);
-                for job in jobs {
+                for job in pack.jobs {
                     job.answer(Err(error.clone()));
                 }
             }
@@ -107,20 +136,24 @@ impl Packer {
     }
 
     /// Publishes, again and again until it is confirmed or the time is over.
-    async fn publish(&self, head: &Letterhead, payload: &Bytes) -> Result<u64, WireError> {
+    async fn publish(&self, pack: &Pack, mut sent: Option<Sent>) -> Result<u64, WireError> {
         let end = Instant::now() + self.append_timeout;
+        let wire = self.partition.wire();
         loop {
-            let left = end.saturating_duration_since(Instant::now());
-            let published = self
-                .partition
-                .wire()
-                .publish(head, payload.clone(), TRY.min(left));
-            let error = match published.await {
+            let patience = TRY.min(end.saturating_duration_since(Instant::now()));
+            let published = match sent.take() {
+                Some(sent) => confirmed(sent, patience).await,
+                None => {
+                    wire.publish(&pack.head, pack.payload.clone(), patience)
+                        .await
+                }
+            };
+            let error = match published {
                 Ok(sequence) => return Ok(sequence),
                 Err(error) => error,
             };
-            let may_pass = matches!(error, WireError::NoAnswer(_) | WireError::Unavailable(_));
-            if !may_pass || Instant::now() + RETRY_PAUSE >= end {
+            let is_final = matches!(error, WireError::Full | WireError::Refused(_));
+            if is_final || Instant::now() + RETRY_PAUSE >= end {
                 return Err(error);
             }
             sleep(RETRY_PAUSE).await;
@@ -165,4 +198,9 @@ impl Packer {
         }
         group
     }
+}
+
+async fn asked_to_close(closing: &mut watch::Receiver<bool>) {
+    // Nobody left to ask is being asked.
+    closing.wait_for(|closing| *closing).await.ok();
 }

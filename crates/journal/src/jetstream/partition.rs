@@ -182,6 +182,15 @@ impl Partition {
         self.durable_through(anchor.seq.previous());
     }
 
+    /// Counts anew from `anchor`; returns when as much is counted as before.
+    async fn count_again(&self, anchor: Anchor) {
+        let before = self.counted.send_replace(0);
+        self.count_from(anchor);
+        if before >= anchor.sequence {
+            self.numbered(before).await;
+        }
+    }
+
     fn durable_through(&self, seq: Seq) {
         self.durable.send_if_modified(|durable| {
             let newer = seq > durable.unwrap_or(Seq::ZERO);

@@ -14,13 +14,13 @@
 use std::future::IntoFuture as _;
 use std::time::Duration;
 
-use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, State, Stream};
 use async_nats::jetstream::{self, Context, ErrorCode, context};
 use async_nats::{Client, HeaderMap};
 use bytes::{Bytes, BytesMut};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 /// The most bytes of one message's payload, where the servers allow as much.
 const MAX_PART_BYTES: usize = 512 * 1024;
@@ -28,6 +28,8 @@ const MAX_PART_BYTES: usize = 512 * 1024;
 const HEADER_ROOM_BYTES: usize = 16 * 1024;
 /// Lists the sequences of a message's parts, with commas between.
 const PARTS: &str = "Postmeter-Parts";
+/// The pause before something is tried again that was not done.
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
 /// How long one request to the cluster may take.
 pub(crate) const REQUEST_TIME: Duration = Duration::from_secs(2);
 
@@ -43,6 +45,9 @@ pub(crate) enum WireError {
     /// No answer: it may have been done or not.
     #[error("no answer within {0:?}")]
     NoAnswer(Duration),
+    /// Another write to the subject is under way: this one was not done.
+    #[error("another write is under way")]
+    UnderWay,
     /// Nobody is there to do it: it was not done.
     #[error("{0}")]
     Unavailable(String),
@@ -81,6 +86,19 @@ impl Letterhead {
 pub(crate) struct Stored {
     pub(crate) headers: HeaderMap,
     pub(crate) payload: Bytes,
+}
+
+/// A message on its way.
+pub(crate) struct Sent(Result<PublishAckFuture, PublishError>);
+
+/// Waits until a majority has the message; tells its sequence.
+pub(crate) async fn confirmed(sent: Sent, patience: Duration) -> Result<u64, WireError> {
+    let answer = async { sent.0?.await };
+    match timeout(patience, answer).await {
+        Err(_) => Err(WireError::NoAnswer(patience)),
+        Ok(Ok(ack)) => Ok(ack.sequence),
+        Ok(Err(error)) => Err(publish_error(&error, patience)),
+    }
 }
 
 /// The way to the cluster. Cheap to clone.
@@ -125,13 +143,32 @@ impl Wire {
         self.publish_one(&whole, Bytes::new(), patience).await
     }
 
-    /// As [`Wire::publish`], in one message or not at all.
+    /// As [`Wire::publish`], in one message or not at all. What was surely not done
+    /// is tried again for as long as there is patience.
     pub(crate) async fn publish_one(
         &self,
         letterhead: &Letterhead,
         payload: Bytes,
         patience: Duration,
     ) -> Result<u64, WireError> {
+        let end = Instant::now() + patience;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let sent = self.send(letterhead, payload.clone()).await;
+            let error = match confirmed(sent, left).await {
+                Ok(sequence) => return Ok(sequence),
+                Err(error) => error,
+            };
+            let was_not_done = matches!(error, WireError::Unavailable(_) | WireError::UnderWay);
+            if !was_not_done || Instant::now() + RETRY_PAUSE >= end {
+                return Err(error);
+            }
+            sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    /// Puts a message on its way, behind all that were sent before.
+    pub(crate) async fn send(&self, letterhead: &Letterhead, payload: Bytes) -> Sent {
         let mut message = PublishMessage::build()
             .payload(payload)
             .headers(letterhead.headers.clone());
@@ -145,12 +182,7 @@ impl Wire {
             message = message.ttl(life);
         }
         let subject = letterhead.subject.clone();
-        let published = async { self.context.send_publish(subject, message).await?.await };
-        match timeout(patience, published).await {
-            Err(_) => Err(WireError::NoAnswer(patience)),
-            Ok(Ok(ack)) => Ok(ack.sequence),
-            Ok(Err(error)) => Err(publish_error(&error, patience)),
-        }
+        Sent(self.context.send_publish(subject, message).await)
     }
 
     /// The message at `sequence`; none when it is not there any more, or not yet.
@@ -282,14 +314,14 @@ fn publish_error(error: &PublishError, patience: Duration) -> WireError {
             WireError::Unavailable("no stream takes it now: it has no leader".to_owned())
         }
         _ => match jetstream_error(error) {
-            Some(code) if UNDER_WAY.contains(&code) => WireError::NoAnswer(patience),
+            Some(code) if UNDER_WAY.contains(&code) => WireError::UnderWay,
             Some(code) if FULL.contains(&code) => WireError::Full,
             _ => WireError::Refused(chain(error)),
         },
     }
 }
 
-/// A write that bears on this one is under way; its outcome is open.
+/// A write is under way to the same subject, or under the same id.
 const UNDER_WAY: [ErrorCode; 2] = [
     ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT,
     ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT,

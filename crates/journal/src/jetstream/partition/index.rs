@@ -80,7 +80,8 @@ impl Partition {
                 Ok(())
             });
             done(cleared.await)?;
-            self.count_from(anchor.max_by_sequence(self.begins_at()));
+            self.count_again(anchor.max_by_sequence(self.begins_at()))
+                .await;
             return Ok(());
         }
         let view = Arc::clone(&self.view);
@@ -230,7 +231,18 @@ impl Partition {
     /// Throws the index away on every node; it starts over where the log begins.
     pub(crate) async fn rebuild_index(&self) -> Result<(), StateError> {
         let entry = Entry::Clear(self.begins_at());
-        let head = Letterhead::on(self.names.fence(&Duty::Index(self.number)));
+        self.write_anyway(&Duty::Index(self.number), &entry).await
+    }
+
+    /// Writes an entry, as the holder of `duty` where this node is; else whoever is
+    /// has to take it anew.
+    async fn write_anyway(&self, duty: &Duty, entry: &Entry) -> Result<(), StateError> {
+        if let Standing::Held { .. } = self.fences.standing(duty)
+            && self.write(duty, entry).await.is_ok()
+        {
+            return Ok(());
+        }
+        let head = Letterhead::on(self.names.fence(duty));
         let written = self.wire.publish_one(&head, entry.encode(), REQUEST_TIME);
         self.wait_applied(written.await?).await;
         Ok(())
@@ -257,7 +269,8 @@ impl Partition {
         settled: Seq,
     ) -> Result<(), StateError> {
         let key = KeptKey::Cursor(self.number, connection.to_owned());
-        self.kept.put(&key, seq_value(settled), None).await?;
+        let row = self.kept.put(&key, seq_value(settled), None).await?;
+        self.fences.moved(&self.feed(connection), row);
         Ok(())
     }
 
@@ -324,12 +337,8 @@ impl Partition {
 
     /// Makes the connection's claims free. Whoever feeds it takes it up anew.
     pub(crate) async fn reset_claims(&self, connection: &str) -> Result<(), StateError> {
-        let head = Letterhead::on(self.names.first(self.number, connection));
-        let written = self
-            .wire
-            .publish_one(&head, Entry::Reset.encode(), REQUEST_TIME);
-        self.wait_applied(written.await?).await;
-        Ok(())
+        self.write_anyway(&self.feed(connection), &Entry::Reset)
+            .await
     }
 
     pub(crate) async fn forget_connection(&self, connection: &str) -> Result<(), StateError> {
