@@ -15,6 +15,7 @@ pub(crate) mod trimming;
 macro_rules! sentences {
     ($($rooms:tt)+) => {
         asked_of! { embedded: Embedded, $($rooms)+ }
+        asked_of! { jetstream: JetStream, $($rooms)+ }
     };
 }
 
@@ -74,6 +75,7 @@ sentences! {
         a_dead_letter_reads_back_as_it_was_buried,
         dead_letters_are_listed_newest_first_page_by_page,
         a_removed_dead_letter_is_gone_and_its_id_is_not_used_again,
+        a_record_that_is_buried_twice_has_two_dead_letters,
     ]
     opening: [
         limits_that_break_a_promise_are_refused,

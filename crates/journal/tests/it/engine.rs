@@ -2,10 +2,12 @@
 
 use std::ops::Deref;
 use std::path::Path;
+use std::sync::OnceLock;
 
-use journal::{Config, Duty, Journal, OpenError, Tenure};
+use journal::{Access, ClusterConfig, Config, Duty, JoinError, Journal, OpenError, Tenure};
 use tempfile::TempDir;
 
+use crate::nats::{self, Cluster, Options};
 use crate::support::*;
 
 /// Which engine a sentence is asked of.
@@ -13,19 +15,25 @@ use crate::support::*;
 pub(crate) enum Kind {
     /// One process with a folder.
     Embedded,
+    /// The only node of a journal on a cluster of three servers.
+    JetStream,
 }
 
 /// An engine to test: every promise is asked of what `open` returns.
 pub(crate) struct Engine {
+    kind: Kind,
     dir: TempDir,
     config: Config,
     duties: Vec<Duty>,
+    /// Started by whoever needs them first.
+    servers: OnceLock<Cluster>,
 }
 
 /// Why no journal was opened.
 #[derive(Debug)]
 pub(crate) enum Refusal {
     Open(OpenError),
+    Join(JoinError),
 }
 
 impl Refusal {
@@ -33,6 +41,7 @@ impl Refusal {
     pub(crate) fn is_of_config(&self) -> bool {
         match self {
             Refusal::Open(error) => matches!(error, OpenError::Config { .. }),
+            Refusal::Join(error) => matches!(error, JoinError::Config { .. }),
         }
     }
 }
@@ -52,11 +61,12 @@ impl Engine {
     pub(crate) fn of(kind: Kind) -> Engine {
         let dir = TempDir::new().unwrap();
         let config = Config::for_tests(dir.path().join("journal"));
-        assert_eq!(kind, Kind::Embedded);
         Engine {
+            kind,
             dir,
             config,
             duties: vec![Duty::Index(P)],
+            servers: OnceLock::new(),
         }
     }
 
@@ -83,9 +93,22 @@ impl Engine {
 
     pub(crate) async fn try_open(&self) -> Result<Open, Refusal> {
         assert!(self.dir.path().exists());
-        let journal = Journal::open(self.config()).await;
-        let journal = journal.map_err(Refusal::Open)?;
+        let journal = match self.kind {
+            Kind::Embedded => Journal::open(self.config()).await.map_err(Refusal::Open)?,
+            Kind::JetStream => Journal::join(self.cluster_config())
+                .await
+                .map_err(Refusal::Join)?,
+        };
         Ok(Open::with_duties(journal, &self.duties).await)
+    }
+
+    fn cluster_config(&self) -> ClusterConfig {
+        let start = || Cluster::start(3, Options::default());
+        let servers = self.servers.get_or_init(start).servers();
+        ClusterConfig {
+            local: self.config(),
+            ..node_config(self.path(), servers)
+        }
     }
 
     pub(crate) async fn open(&self) -> Open {
@@ -94,7 +117,7 @@ impl Engine {
 
     /// Closes `journal` and opens it anew.
     pub(crate) async fn reopen(&self, journal: Open) -> Open {
-        journal.close().await.unwrap();
+        soon(journal.close()).await.unwrap();
         drop(journal);
         self.open().await
     }
@@ -126,6 +149,18 @@ impl Deref for Open {
 
     fn deref(&self) -> &Journal {
         &self.journal
+    }
+}
+
+/// A node with its folder at `path`, on servers that [`Cluster`] started.
+pub(crate) fn node_config(path: &Path, servers: Vec<String>) -> ClusterConfig {
+    ClusterConfig {
+        access: Access::Password {
+            user: nats::USER.to_owned(),
+            password: nats::PASSWORD.to_owned(),
+        },
+        report_subject: nats::REPORT_SUBJECT.to_owned(),
+        ..ClusterConfig::for_tests(path, servers)
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod cluster;
 mod contract;
 mod crash;
 mod damage;

@@ -436,7 +436,7 @@ fn say_the_same(kind: Kind, cases: u32) {
     let cases = Cases {
         cases,
         failure_persistence: None,
-        max_shrink_iters: 200,
+        max_shrink_iters: 12 * cases, // as long as the cases take
         ..Cases::default()
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -456,5 +456,12 @@ mod embedded {
     #[test]
     fn the_journal_and_a_plain_model_say_the_same() {
         super::say_the_same(super::Kind::Embedded, 16);
+    }
+}
+
+mod jetstream {
+    #[test]
+    fn the_journal_and_a_plain_model_say_the_same() {
+        super::say_the_same(super::Kind::JetStream, 3);
     }
 }

@@ -11,9 +11,9 @@ use journal::{
     Affinity, ClaimKey, DeadLetterFilter, Draft, Entry, IndexEntry, Journal, NewDeadLetter,
     Partition, Place, ReadLimit, Record, Seq, Settlement, Stored, Term, TermKind, Verdict,
 };
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-pub(crate) use crate::engine::{Engine, Kind, Open};
+pub(crate) use crate::engine::{Engine, Kind, Open, feed};
 
 pub(crate) const P: Partition = Partition::ZERO;
 
@@ -72,6 +72,16 @@ pub(crate) async fn numbered(journal: &Journal, last: Seq) {
 
 /// How long anything may take that happens by itself. A deadline, not a pause.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Asks until it is so: for what nothing can be awaited of.
+pub(crate) async fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    let asked = async {
+        while !is_so() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    assert!(timeout(PATIENCE, asked).await.is_ok(), "never: {what}");
+}
 
 /// What comes by itself, and long before this gives up.
 pub(crate) async fn soon<T>(work: impl Future<Output = T>) -> T {

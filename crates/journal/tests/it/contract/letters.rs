@@ -5,13 +5,17 @@ use journal::{Answer, DeadLetterFilter, DeadLetterId, Journal, NewDeadLetter, Se
 
 use crate::support::*;
 
+/// Buries a new record for each of these reasons, all in one step.
 async fn bury(journal: &Journal, connection: &str, reasons: &[&str]) {
-    let letters = reasons
-        .iter()
-        .map(|reason| letter(1, Some(connection), reason));
+    let mut letters = Vec::new();
+    for reason in reasons {
+        let buried = append(journal, (*reason).to_owned()).await.seq.get();
+        letters.push(letter(buried, Some(connection), reason));
+    }
+    let last = journal.durable(P).borrow().unwrap().get();
     let settlement = Settlement {
-        dead_letters: letters.collect(),
-        ..settlement(connection, 1)
+        dead_letters: letters,
+        ..settlement(connection, last)
     };
     journal.settle(settlement).await.unwrap();
 }
@@ -61,7 +65,6 @@ pub(crate) async fn a_dead_letter_reads_back_as_it_was_buried(kind: Kind) {
 pub(crate) async fn dead_letters_are_listed_newest_first_page_by_page(kind: Kind) {
     let engine = Engine::of(kind).feeding(&["eu", "us"]);
     let journal = engine.open().await;
-    append(&journal, "a").await;
     bury(&journal, "eu", &["1", "2"]).await;
     bury(&journal, "us", &["3"]).await;
     bury(&journal, "eu", &["4"]).await;
@@ -86,7 +89,6 @@ pub(crate) async fn dead_letters_are_listed_newest_first_page_by_page(kind: Kind
 pub(crate) async fn a_removed_dead_letter_is_gone_and_its_id_is_not_used_again(kind: Kind) {
     let engine = Engine::of(kind).feeding(&["eu"]);
     let journal = engine.open().await;
-    append(&journal, "a").await;
     bury(&journal, "eu", &["1", "2"]).await;
     assert_eq!(journal.dead_letter_count().await.unwrap(), 2);
     let newest = listed(&journal, None, None).await[0].0;
@@ -99,4 +101,18 @@ pub(crate) async fn a_removed_dead_letter_is_gone_and_its_id_is_not_used_again(k
     bury(&journal, "eu", &["3"]).await;
     let id = listed(&journal, None, None).await[0].0;
     assert!(id > newest, "{id} after {newest}");
+}
+
+pub(crate) async fn a_record_that_is_buried_twice_has_two_dead_letters(kind: Kind) {
+    let engine = Engine::of(kind).feeding(&["eu"]);
+    let journal = engine.open().await;
+    append(&journal, "a").await;
+    for reason in ["1", "2"] {
+        let settlement = Settlement {
+            dead_letters: vec![letter(1, Some("eu"), reason)],
+            ..settlement("eu", 1)
+        };
+        journal.settle(settlement).await.unwrap();
+    }
+    assert_eq!(reasons(&journal).await, ["2", "1"]);
 }

@@ -1,0 +1,109 @@
+//! Who joins, and what it finds.
+
+use bytes::Bytes;
+use journal::{ClusterConfig, Journal, Settlement};
+
+use super::{INDEX, Shared, all_letters, bodies, indexed, until_count};
+use crate::support::*;
+
+/// Everything of a journal that a node can be asked, in words.
+async fn told(journal: &Journal) -> Vec<String> {
+    let keys = [key(b'x'), key(b'y')];
+    vec![
+        format!("{:?}", read_all(journal).await),
+        format!("{:?}", journal.read_indexed(place(1), ALL).await.unwrap()),
+        format!("{:?}", journal.look_up(&person("ada"), 9).await.unwrap()),
+        format!("{:?}", journal.verdict(place(3)).await.unwrap()),
+        format!("{:?}", journal.cursor("eu", P).await.unwrap()),
+        format!("{:?}", journal.first_claims("eu", P, &keys).await),
+        format!("{:?}", journal.dead_letters(all_letters()).await.unwrap()),
+        format!("{:?}", journal.dead_letter_count().await.unwrap()),
+        format!("{:?}", journal.setting("connections").await.unwrap()),
+    ]
+}
+
+/// Puts something of everything into a journal, by the only node that is there.
+async fn fill(journal: &Journal) {
+    let _indexer = soon(journal.take(&INDEX)).await.unwrap();
+    let _feeder = soon(journal.take(&feed("eu"))).await.unwrap();
+    append_many(journal, 4, 20).await;
+    let mut entries = vec![entry(1, b'a'), entry(2, b'b'), entry(3, b'a')];
+    entries[0].terms = vec![person("ada")];
+    entries[1].burial = Some(letter(2, None, "not JSON"));
+    journal.index(P, entries).await.unwrap();
+    let settlement = Settlement {
+        claims: vec![(key(b'x'), place(1))],
+        dead_letters: vec![letter(3, Some("eu"), "refused")],
+        ..settlement("eu", 3)
+    };
+    journal.settle(settlement).await.unwrap();
+    let value = Bytes::from_static(b"[[connection]]");
+    journal
+        .put_setting("connections", value, None)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_node_that_joins_with_an_empty_folder_knows_all_that_the_others_know() {
+    let shared = Shared::start();
+    let a = shared.join("a");
+    fill(&a.journal).await;
+    let b = shared.join("b");
+    numbered(&b.journal, seq(4)).await;
+    indexed(&b.journal, 3).await;
+    until_count(&b.journal, 2).await;
+    assert_eq!(told(&b.journal).await, told(&a.journal).await);
+    assert_eq!(append(&b.journal, "one more").await, place(5));
+}
+
+#[tokio::test]
+async fn what_was_answered_outlives_the_death_of_every_server_and_node() {
+    let mut shared = Shared::start();
+    let mut a = shared.join("a");
+    fill(&a.journal).await;
+    let before = told(&a.journal).await;
+    a.kill();
+    for server in 0..3 {
+        shared.servers.kill(server);
+    }
+    drop(a);
+    for server in 0..3 {
+        shared.servers.restart(server);
+    }
+    shared.servers.wait_ready();
+    for name in ["a", "with an empty folder"] {
+        let node = shared.join(name);
+        numbered(&node.journal, seq(4)).await;
+        indexed(&node.journal, 3).await;
+        until_count(&node.journal, 2).await;
+        assert_eq!(told(&node.journal).await, before, "of {name}");
+    }
+}
+
+#[tokio::test]
+async fn a_journal_cannot_be_joined_with_another_number_of_partitions() {
+    let shared = Shared::start();
+    let a = shared.join("a");
+    append(&a.journal, "a").await;
+    let other = ClusterConfig {
+        partitions: 3,
+        ..shared.config("b")
+    };
+    let refused = soon(Box::pin(Journal::join(other))).await.err().unwrap();
+    let words = refused.to_string();
+    assert!(words.contains("partition"), "{words}");
+    assert_eq!(bodies(&a.journal).await, ["a"]);
+}
+
+#[tokio::test]
+async fn two_journals_on_one_cluster_keep_apart() {
+    let shared = Shared::start();
+    let a = shared.join("a");
+    append(&a.journal, "a").await;
+    let b = shared.join_with("b", |config| config.prefix = "other-2".to_owned());
+    assert_eq!(append(&b.journal, "b").await, place(1));
+    assert_eq!(bodies(&a.journal).await, ["a"]);
+    assert_eq!(bodies(&b.journal).await, ["b"]);
+    assert_eq!(a.journal.nodes().len(), 1);
+}
