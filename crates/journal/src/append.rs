@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -71,6 +72,8 @@ pub(crate) type Appended = Result<Stored, AppendError>;
 pub(crate) struct Job {
     pub(crate) draft: Draft,
     pub(crate) claim: Claim,
+    /// When it was handed over.
+    pub(crate) since: Instant,
     pub(crate) answer: oneshot::Sender<Appended>,
 }
 
@@ -141,6 +144,7 @@ impl Permit {
         let job = Job {
             draft,
             claim: self.claim,
+            since: Instant::now(),
             answer,
         };
         self.queue.send(job)?;

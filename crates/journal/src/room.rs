@@ -202,6 +202,14 @@ impl Room {
         }
     }
 
+    /// Notes that a write would succeed again.
+    pub(crate) fn recovered(&self) {
+        let mut used = lock(&self.used);
+        if let Health::Failing { .. } = used.health {
+            used.health = Health::Healthy;
+        }
+    }
+
     /// Takes nothing until it is proven that the servers keep it; none: it is.
     pub(crate) fn proven_but_for(&self, cause: Option<String>) {
         let mut used = lock(&self.used);

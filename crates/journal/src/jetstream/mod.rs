@@ -44,7 +44,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, spawn_blocking};
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{error, info, warn};
 
 pub use config::{Access, ClusterConfig, Placement, Tls};
@@ -60,7 +60,7 @@ use self::names::Names;
 use self::nodes::Nodes;
 use self::packer::Packer;
 use self::partition::{Partition, Shared, View};
-use self::wire::Wire;
+use self::wire::{Wire, WireError};
 use crate::append::Queue;
 use crate::embedded::folder::Folder;
 use crate::lock::lock;
@@ -199,6 +199,8 @@ impl Member {
             }
         });
         flushed.await;
+        let mut tasks = std::mem::take(&mut *lock(&self.tasks));
+        tasks.shutdown().await;
     }
 }
 
@@ -356,24 +358,38 @@ impl Examiner {
     }
 }
 
-/// Measures what the log takes, whoever wrote it, for ever.
+/// Measures what the log takes, whoever wrote it, for ever; by the way, whether
+/// the cluster is there at all.
 async fn measure(partitions: Vec<Arc<Partition>>, room: Arc<Room>) {
     let mut rounds = interval(MEASURE);
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failures = 0;
     loop {
         rounds.tick().await;
-        let mut bytes = 0;
-        for partition in &partitions {
-            if partition.measure().await.is_ok() {
-                bytes += partition.bytes();
-            } else {
-                bytes = 0;
-                break;
+        match measure_all(&partitions).await {
+            Ok(bytes) => {
+                failures = 0;
+                room.measured(bytes);
+                room.recovered();
+            }
+            // A single one may be an election.
+            Err(error) => {
+                failures += 1;
+                if failures >= SILENCES {
+                    room.failed(error.to_string());
+                }
             }
         }
-        if bytes > 0 {
-            room.measured(bytes);
-        }
     }
+}
+
+async fn measure_all(partitions: &[Arc<Partition>]) -> Result<u64, WireError> {
+    let mut bytes = 0;
+    for partition in partitions {
+        partition.measure().await?;
+        bytes += partition.bytes();
+    }
+    Ok(bytes)
 }
 
 /// Does what blocks on a thread that may; none when the runtime is stopping.

@@ -13,12 +13,14 @@ use futures_util::StreamExt as _;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{interval, timeout_at};
 
+use super::join::fresh_id;
 use super::names::Names;
 use super::wire::{Wire, chain};
 use crate::lock::lock;
 use crate::peers::{Node, NodeId, Question, Word};
 
 const ID: &str = "Postmeter-Node";
+const RUN: &str = "Postmeter-Run";
 const NAME: &str = "Postmeter-Name";
 const VERSION: &str = "Postmeter-Version";
 const TOPIC: &str = "Postmeter-Topic";
@@ -37,6 +39,8 @@ pub(crate) struct Nodes {
     wire: Wire,
     names: Names,
     this: Node,
+    /// Tells this run of the node from any other process that bears its id.
+    run: String,
     timeout: Duration,
     shared: Arc<Shared>,
 }
@@ -72,6 +76,7 @@ impl Nodes {
             wire,
             names,
             this,
+            run: fresh_id(),
             timeout,
             shared: Arc::new(shared),
         }
@@ -233,6 +238,7 @@ impl Nodes {
     }
 
     fn note(&self, message: &Message) {
+        self.check_that_nobody_else_is_this(message);
         let Some(id) = self.stranger(message) else {
             return;
         };
@@ -253,6 +259,18 @@ impl Nodes {
         drop(heard);
         if known == leaves {
             self.shared.changes.send_modify(|changes| *changes += 1);
+        }
+    }
+
+    /// Two nodes of one id would each take the other's duties for its own.
+    fn check_that_nobody_else_is_this(&self, message: &Message) {
+        let is_this = text(message, ID).is_some_and(|id| id == self.this.id.0);
+        if is_this && text(message, RUN).is_some_and(|run| run != self.run) {
+            tracing::error!(
+                "another process says that it is node {}: its folder is a copy of this node's; \
+                 stop it, and remove node/ID from its folder",
+                self.this.id
+            );
         }
     }
 
@@ -290,6 +308,7 @@ impl Nodes {
     fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(ID, self.this.id.0.as_str());
+        headers.insert(RUN, self.run.as_str());
         headers.insert(NAME, self.this.name.as_str());
         headers.insert(VERSION, self.this.version.as_str());
         headers

@@ -102,10 +102,16 @@ impl Packer {
         }
     }
 
-    /// Puts a pack on its way, unless it goes in parts.
+    /// When whoever waits longest must be answered.
+    fn deadline(&self, pack: &Pack) -> Instant {
+        let since = pack.jobs.iter().map(|job| job.since).min();
+        since.map_or_else(Instant::now, Instant::from_std) + self.append_timeout
+    }
+
+    /// Puts a pack on its way, unless it goes in parts, or waited for too long.
     async fn send(&self, pack: &Pack) -> Option<Sent> {
         let wire = self.partition.wire();
-        if pack.payload.len() > wire.part_bytes() {
+        if pack.payload.len() > wire.part_bytes() || self.deadline(pack) <= Instant::now() {
             return None;
         }
         Some(wire.send(&pack.head, pack.payload.clone()).await)
@@ -137,10 +143,13 @@ impl Packer {
 
     /// Publishes, again and again until it is confirmed or the time is over.
     async fn publish(&self, pack: &Pack, mut sent: Option<Sent>) -> Result<u64, WireError> {
-        let end = Instant::now() + self.append_timeout;
+        let end = self.deadline(pack);
         let wire = self.partition.wire();
         loop {
             let patience = TRY.min(end.saturating_duration_since(Instant::now()));
+            if patience.is_zero() {
+                return Err(WireError::NoAnswer(self.append_timeout));
+            }
             let published = match sent.take() {
                 Some(sent) => confirmed(sent, patience).await,
                 None => {
