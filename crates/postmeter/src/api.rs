@@ -5,6 +5,7 @@
 
 mod answers;
 mod failure;
+mod migration;
 
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{StatusCode, header};
@@ -20,6 +21,7 @@ use serde_json::json;
 pub(crate) use self::answers::{attempt, health};
 use self::answers::{dead_letter, dead_letter_line, status, tested};
 use self::failure::Failure;
+use crate::carry::Carried;
 use crate::cli::EnableFrom;
 use crate::nodes;
 use crate::observe::Observer;
@@ -49,6 +51,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/api/connections/{name}/confirm", post(confirm))
         .route("/api/dead-letters", get(dead_letters))
         .route("/api/dead-letters/{id}", get(one_dead_letter))
+        .merge(migration::routes())
         .fallback(no_such_route)
         .layer(from_fn_with_state(api.token.clone(), guard));
     Router::new()
@@ -106,9 +109,15 @@ async fn connections(State(api): State<Api>) -> Result<Response, Failure> {
     let (statuses, unanswered) = nodes::statuses(&api.operator).await?;
     let each = statuses.iter();
     let lines: Vec<_> = each.map(|each| status(each, &unanswered)).collect();
+    let mut warnings = api.operator.warnings();
+    let carried = Carried::load(&api.operator.journal).await?;
+    if carried.is_some_and(|carried| !carried.is_done) {
+        let wait = "a journal is being carried over: first-only connections wait for its end";
+        warnings.push(wait.to_owned());
+    }
     let answer = json!({
         "connections": lines,
-        "warnings": api.operator.warnings(),
+        "warnings": warnings,
         "unanswered": unanswered,
     });
     Ok(Json(answer).into_response())

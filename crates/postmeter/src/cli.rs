@@ -55,6 +55,9 @@ pub(crate) enum Command {
     /// Show the nodes that share a journal, what each does, and what all have counted
     #[command(after_help = "Examples:\n  postmeter nodes\n  postmeter nodes --json")]
     Nodes(NodesArgs),
+    /// Carry a stopped server's journal over into that of a running node
+    #[command(after_help = MIGRATE_HELP)]
+    Migrate(MigrateArgs),
     /// Look after the NATS cluster that keeps a journal
     Cluster(ClusterArgs),
     /// Show what could never be delivered, and why
@@ -245,6 +248,31 @@ pub(crate) enum ConnectionsCommand {
         /// The connection's name
         connection: String,
     },
+}
+
+const MIGRATE_HELP: &str = "\
+Examples:
+  postmeter migrate --from /var/lib/postmeter --config node.toml
+
+The config is that of a node that runs; all nodes go on receiving meanwhile. The old
+server must be stopped first. Its connections are taken over with their ids where the
+nodes have none yet. What a connection had settled is not sent again; what it had
+claimed as first, and its dead letters, are carried over. While it goes on, first-only
+connections wait. After a break, run it again: it goes on where it was.";
+
+#[derive(Debug, Args)]
+pub(crate) struct MigrateArgs {
+    /// The folder of the stopped server's journal
+    #[arg(long, value_name = "DIR", required_unless_present = "abandon")]
+    pub(crate) from: Option<PathBuf>,
+    /// Give up a migration that nobody goes on with: connections go on with what came
+    #[arg(long, conflicts_with = "from")]
+    pub(crate) abandon: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use reqwest::{Method, StatusCode};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::cli::ServerArgs;
@@ -30,7 +31,7 @@ pub(crate) struct Declined(pub(crate) Value);
 /// What failed, with one thing to try. The rim prints the hint on a line of its own.
 #[derive(Debug)]
 pub(crate) struct Hinted {
-    what: String,
+    pub(crate) what: String,
     pub(crate) hint: &'static str,
 }
 
@@ -90,6 +91,21 @@ impl Client {
         self.ask(Method::POST, path, String::new()).await
     }
 
+    /// The answer to a POST of JSON.
+    pub(crate) async fn post_json(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> anyhow::Result<Value> {
+        let json = serde_json::to_vec(body).context("cannot write JSON")?;
+        self.post_bytes(path, json).await
+    }
+
+    /// The answer to a POST of bytes, which are JSON where the path takes that.
+    pub(crate) async fn post_bytes(&self, path: &str, body: Vec<u8>) -> anyhow::Result<Value> {
+        self.ask(Method::POST, path, body).await
+    }
+
     /// The answer to a PUT of a document.
     pub(crate) async fn put(&self, path: &str, document: String) -> anyhow::Result<Value> {
         self.ask(Method::PUT, path, document).await
@@ -105,7 +121,12 @@ impl Client {
         }
     }
 
-    async fn ask(&self, method: Method, path: &str, body: String) -> anyhow::Result<Value> {
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: impl Into<reqwest::Body>,
+    ) -> anyhow::Result<Value> {
         let (status, text) = self.send(method, path, body).await?;
         if !status.is_success() {
             return Err(declined(status, &text));
@@ -117,13 +138,14 @@ impl Client {
         &self,
         method: Method,
         path: &str,
-        body: String,
+        body: impl Into<reqwest::Body>,
     ) -> anyhow::Result<(StatusCode, String)> {
         let url = format!("http://{}{path}", self.address);
         let request = self
             .http
             .request(method, url)
             .bearer_auth(self.token.reveal())
+            .header("Content-Type", "application/json")
             .body(body);
         let unreachable = || Hinted {
             what: format!("cannot reach a server at {}", self.address),

@@ -10,6 +10,7 @@ mod demo;
 mod emulate_customerio;
 mod emulate_segment;
 mod export;
+mod migrate;
 mod nodes;
 mod send_test;
 mod serve;
@@ -43,6 +44,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Apply(args) => apply::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Connections(args) => connections::run(&args),
+        Command::Migrate(args) => migrate::run(&args),
         Command::Cluster(args) => cluster::run(&args.command),
         Command::Nodes(args) => nodes::run(&args),
         Command::DeadLetters(args) => dead_letters::run(args),

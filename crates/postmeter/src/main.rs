@@ -1,6 +1,7 @@
 //! Postmeter: from Customer.io's reporting webhooks to Segment, durably.
 
 mod api;
+mod carry;
 mod cli;
 mod client;
 mod commands;

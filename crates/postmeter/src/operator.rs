@@ -148,6 +148,22 @@ impl Operator {
         Ok(Some(()))
     }
 
+    /// Keeps a confirmation that was given elsewhere, where there is none here.
+    pub(crate) async fn take_confirmation_over(
+        &self,
+        id: &str,
+        at: Timestamp,
+    ) -> anyhow::Result<()> {
+        let mut connections = self.connections().into_iter();
+        let Some(connection) = connections.find(|each| each.id.as_str() == id) else {
+            return Ok(());
+        };
+        if self.confirmed(&connection).await?.is_none() {
+            self.settings.confirm(&connection, at).await?;
+        }
+        Ok(())
+    }
+
     /// Sends one test event through a connection, past its queue and its
     /// selection, and waits for one answer; `None`: no such connection.
     pub(crate) async fn send_test(&self, name: &str) -> anyhow::Result<Option<Tested>> {

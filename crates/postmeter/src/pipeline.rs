@@ -11,7 +11,9 @@
 //! contiguous first. Both start from what the journal holds, so being killed at
 //! any point costs a repetition under the same message ids and nothing else.
 
+mod carried;
 pub(crate) mod feed;
+mod hand;
 pub(crate) mod indexer;
 pub(crate) mod keys;
 mod ledger;

@@ -6,6 +6,7 @@ use journal::durability::Finding;
 use journal::{DeadLetter, Durability, Health};
 use serde_json::{Value, json};
 
+use crate::carry::FORMER;
 use crate::nodes::{Gathered, Holder, Member, NodeReport, Status, Waiting};
 use crate::observe::Counts;
 use crate::operator::Operator;
@@ -192,7 +193,10 @@ pub(super) fn dead_letter_line(operator: &Operator, found: &DeadLetter) -> Value
     let letter = &found.letter;
     json!({
         "id": found.id.get(),
-        "record": letter.place.to_string(),
+        "record": match letter.place.partition {
+            FORMER => format!("{} of the former journal", letter.place.seq),
+            _ => letter.place.to_string(),
+        },
         "workspace": letter.workspace,
         "connection": letter.connection.as_deref().map(|id| operator.name_of(id)),
         "buried_at": time(letter.buried_at),

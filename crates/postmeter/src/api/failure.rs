@@ -17,28 +17,25 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    pub(super) fn not_found(error: impl Into<String>) -> Failure {
+    fn new(status: StatusCode, error: impl Into<String>) -> Failure {
         Failure {
-            status: StatusCode::NOT_FOUND,
+            status,
             error: error.into(),
             mistakes: Vec::new(),
         }
+    }
+
+    pub(super) fn not_found(error: impl Into<String>) -> Failure {
+        Failure::new(StatusCode::NOT_FOUND, error)
     }
 
     pub(super) fn bad_request(error: impl Into<String>) -> Failure {
-        Failure {
-            status: StatusCode::BAD_REQUEST,
-            error: error.into(),
-            mistakes: Vec::new(),
-        }
+        Failure::new(StatusCode::BAD_REQUEST, error)
     }
 
-    fn of(status: StatusCode, error: &anyhow::Error) -> Failure {
-        Failure {
-            status,
-            error: format!("{error:#}"),
-            mistakes: Vec::new(),
-        }
+    /// What is here stands against it.
+    pub(super) fn conflict(error: impl Into<String>) -> Failure {
+        Failure::new(StatusCode::CONFLICT, error)
     }
 }
 
@@ -56,11 +53,7 @@ impl From<ApplyError> for Failure {
     fn from(error: ApplyError) -> Failure {
         match error {
             ApplyError::Mistakes(mistakes) => mistakes.into(),
-            ApplyError::Conflict => Failure {
-                status: StatusCode::CONFLICT,
-                error: ApplyError::Conflict.to_string(),
-                mistakes: Vec::new(),
-            },
+            ApplyError::Conflict => Failure::conflict(error.to_string()),
             ApplyError::Failed(error) => error.into(),
         }
     }
@@ -68,7 +61,7 @@ impl From<ApplyError> for Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Failure {
-        Failure::of(StatusCode::SERVICE_UNAVAILABLE, &error)
+        Failure::new(StatusCode::SERVICE_UNAVAILABLE, format!("{error:#}"))
     }
 }
 

@@ -96,7 +96,8 @@ impl Operator {
         Ok(warnings)
     }
 
-    async fn load(&self) -> anyhow::Result<(Connections, Option<Revision>)> {
+    /// What is decided, whether it is in effect here or not.
+    pub(crate) async fn load(&self) -> anyhow::Result<(Connections, Option<Revision>)> {
         self.settings.load().await.context("cannot load them")
     }
 

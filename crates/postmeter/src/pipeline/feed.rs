@@ -5,9 +5,7 @@
 //! them in flight. What has ended is settled in order. Memory is bounded by the
 //! window and one page, whatever the backlog.
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -15,14 +13,15 @@ use dispatch::{Attempt, AttemptResult, Batch, Outbox, Outcome, PushError, Refuse
 use jiff::Timestamp;
 use journal::{Duty, Indexed, Journal, NewDeadLetter, Partition, Place, ReadLimit, Record, Seq};
 use journal::{Settlement, Verdict};
-use shape::{Call, Event, Names, Options, Shaped};
-use tokio::task::JoinSet;
+use shape::{Call, Event, Names, Options, SendFrequency, Shaped};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::carried::Before;
+use super::hand::{Hand, LINGER, SETTLE_PAUSE, Underway};
 use super::indexer::bury;
 use super::keys;
-use super::ledger::{Ledger, Settleable};
+use super::ledger::Settleable;
 use crate::duties::Work;
 use crate::observe::{End, Observer, Sample, SampleNode, SkipCause};
 
@@ -31,11 +30,6 @@ const PAGE: ReadLimit = ReadLimit {
     records: 2_500,
     bytes: 1024 * 1024,
 };
-/// How long a small batch waits for company while others are in flight.
-const LINGER: Duration = Duration::from_millis(200);
-/// How often skipped records are settled while no batch ends.
-const SETTLE_PAUSE: Duration = Duration::from_millis(200);
-
 /// What a feed works with. It runs as long as its options do not change.
 pub(crate) struct Feed {
     pub(crate) journal: Journal,
@@ -53,28 +47,6 @@ pub(crate) struct ConnectionLabel {
     pub(crate) id: Arc<str>,
     pub(crate) name: Arc<str>,
     pub(crate) workspace: Arc<str>,
-}
-
-/// A record whose call is on its way.
-struct Underway {
-    place: Place,
-    received_at: Timestamp,
-    event_name: String,
-    body: Bytes,
-}
-
-/// What a feed has in hand.
-struct Hand {
-    ledger: Ledger,
-    underway: HashMap<u64, Underway>,
-    /// Shaped, and in no batch yet.
-    waiting: VecDeque<dispatch::Call>,
-    open: Batch,
-    opened_at: Option<Instant>,
-    in_flight: JoinSet<Outcome>,
-    settled_at: Instant,
-    /// A batch has ended since the last settling.
-    batch_ended: bool,
 }
 
 impl Work for Feed {
@@ -96,14 +68,15 @@ impl Work for Feed {
     /// settles what has ended, and leaves the rest in the journal. What was not
     /// settled is sent again under the same message ids.
     async fn run(&self, stop: &CancellationToken) -> anyhow::Result<()> {
-        let cursor = self
-            .journal
-            .cursor(&self.connection.id, self.partition)
-            .await;
-        let cursor = cursor
-            .context("cannot read the cursor")?
-            .unwrap_or(Seq::ZERO);
-        let mut hand = Hand::new(cursor);
+        let mut settings = self.journal.watch_settings();
+        settings.borrow_and_update();
+        let Some(carried) = self.take_over(stop).await? else {
+            return Ok(());
+        };
+        let mut hand = Hand::new(self.cursor().await?, carried);
+        // A migration that begins or ends makes this feed begin anew.
+        let leave = stop.child_token();
+        let stop = &leave;
         let mut indexed = self.journal.indexed(self.partition);
         loop {
             indexed.borrow_and_update();
@@ -127,6 +100,12 @@ impl Work for Feed {
                 }
                 () = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now)),
                     if deadline.is_some() => {}
+                changed = settings.changed(), if !stop.is_cancelled() => {
+                    changed.context("the journal is closed")?;
+                    if self.carried().await? != hand.carried {
+                        leave.cancel();
+                    }
+                }
                 () = stop.cancelled(), if !stop.is_cancelled() => {}
             }
         }
@@ -134,6 +113,14 @@ impl Work for Feed {
 }
 
 impl Feed {
+    /// Through where the connection has settled.
+    pub(super) async fn cursor(&self) -> anyhow::Result<Seq> {
+        let (id, partition) = (&self.connection.id, self.partition);
+        let cursor = self.journal.cursor(id, partition).await;
+        let cursor = cursor.context("cannot read the cursor")?;
+        Ok(cursor.unwrap_or(Seq::ZERO))
+    }
+
     /// Reads, shapes and launches as far as the window allows.
     async fn fill(&self, hand: &mut Hand, stop: &CancellationToken) -> anyhow::Result<()> {
         loop {
@@ -150,7 +137,7 @@ impl Feed {
                     Err(PushError::TooLarge(call)) => self.bury_oversized(hand, &call),
                 }
             }
-            if !self.read_page(hand).await? {
+            if !self.read_page(hand, stop).await? {
                 if hand.open_is_due() && hand.in_flight.len() < self.window {
                     self.launch(hand, stop);
                 }
@@ -160,7 +147,7 @@ impl Feed {
     }
 
     /// Reads and shapes the next page, and says whether there was one.
-    async fn read_page(&self, hand: &mut Hand) -> anyhow::Result<bool> {
+    async fn read_page(&self, hand: &mut Hand, stop: &CancellationToken) -> anyhow::Result<bool> {
         let from = Place {
             partition: self.partition,
             seq: hand.ledger.next(),
@@ -170,14 +157,18 @@ impl Feed {
             .read_indexed(from, PAGE)
             .await
             .context("cannot read the log")?;
+        if !self.is_told_of(&page, hand, stop).await? {
+            return Ok(false);
+        }
         let mut shaped = Vec::new();
         let mut last = None;
         for indexed in page {
             match indexed {
                 Indexed::Record { record, verdict } => {
                     last = Some(record.place.seq);
-                    match self.shape(&record, verdict) {
-                        Ok(call) => shaped.push((record, call)),
+                    let before = self.before(&record, hand.carried.as_ref());
+                    match self.shape(&record, verdict, before) {
+                        Ok(call) => shaped.push((record, call, before)),
                         Err(end) => self.end_at_once(hand, &record, end),
                     }
                 }
@@ -191,13 +182,32 @@ impl Feed {
     }
 
     /// The call of a record, or how the record ends without one.
-    fn shape(&self, record: &Record, verdict: Verdict) -> Result<Call, Ended> {
+    fn shape(&self, record: &Record, verdict: Verdict, before: Before) -> Result<Call, Ended> {
         if *record.workspace != *self.connection.workspace {
             return Err(Ended::Elsewhere);
+        }
+        if before == Before::Settled {
+            // Its call is not sent; what it claims is still its own.
+            let call = self.claims_firsts().then(|| self.call(record));
+            let call = call.and_then(Result::ok);
+            return call.ok_or(Ended::Skipped(SkipCause::Settled));
         }
         if matches!(verdict, Verdict::DuplicateOf(_)) {
             return Err(Ended::Skipped(SkipCause::Duplicate));
         }
+        self.call(record)
+    }
+
+    /// Whether first occurrences alone are sent.
+    pub(super) fn claims_firsts(&self) -> bool {
+        match self.options.send_frequency {
+            SendFrequency::First(_) => true,
+            SendFrequency::Every => false,
+        }
+    }
+
+    /// The call of a record that is this workspace's.
+    pub(super) fn call(&self, record: &Record) -> Result<Call, Ended> {
         // The indexer has buried it, once for all connections.
         let unusable = |_| Ended::Skipped(SkipCause::Unusable);
         let event = Event::parse(&record.body).map_err(unusable)?;
@@ -224,10 +234,14 @@ impl Feed {
 
     /// Puts the calls that are to be sent in line, in order; first-only claims
     /// decide which those are.
-    async fn take_up(&self, hand: &mut Hand, shaped: Vec<(Record, Call)>) -> anyhow::Result<()> {
+    async fn take_up(
+        &self,
+        hand: &mut Hand,
+        shaped: Vec<(Record, Call, Before)>,
+    ) -> anyhow::Result<()> {
         let keys: Vec<_> = shaped
             .iter()
-            .filter_map(|(_, call)| call.occurrence.as_ref().map(keys::of_occurrence))
+            .filter_map(|(_, call, _)| call.occurrence.as_ref().map(keys::of_occurrence))
             .collect();
         let held = match keys.as_slice() {
             [] => Vec::new(),
@@ -237,18 +251,25 @@ impl Feed {
             }
         };
         let mut held = keys.into_iter().zip(held);
-        for (record, call) in shaped {
+        for (record, call, before) in shaped {
             if call.occurrence.is_some()
                 && let Some((key, held)) = held.next()
             {
                 let claimant = held.or_else(|| hand.ledger.claimant(&key));
-                if claimant.is_some_and(|place| place != record.place) {
+                let is_free = claimant.is_none_or(|place| place == record.place);
+                if is_free {
+                    hand.ledger.claim(key, record.place);
+                } else if before == Before::Open {
                     self.end_at_once(hand, &record, Ended::Skipped(SkipCause::NotFirst));
                     continue;
                 }
-                hand.ledger.claim(key, record.place);
             }
-            hand.take_up(record, call);
+            match before {
+                Before::Open => hand.take_up(record, call),
+                Before::Settled => {
+                    self.end_at_once(hand, &record, Ended::Skipped(SkipCause::Settled));
+                }
+            }
         }
         Ok(())
     }
@@ -385,70 +406,9 @@ impl Feed {
 }
 
 /// How a record ends without a call.
-enum Ended {
+pub(super) enum Ended {
     /// It is another workspace's.
     Elsewhere,
     Skipped(SkipCause),
     Buried(String),
-}
-
-impl Hand {
-    fn new(settled: Seq) -> Hand {
-        Hand {
-            ledger: Ledger::new(settled),
-            underway: HashMap::new(),
-            waiting: VecDeque::new(),
-            open: Batch::new(Stamp::SentAt),
-            opened_at: None,
-            in_flight: JoinSet::new(),
-            settled_at: Instant::now(),
-            batch_ended: false,
-        }
-    }
-
-    /// Puts a call in line.
-    fn take_up(&mut self, record: Record, call: Call) {
-        let tag = record.place.seq.get();
-        self.ledger.pend(record.place.seq);
-        self.waiting.push_back(dispatch::Call {
-            message_id: call.message_id,
-            json: call.json,
-            tag,
-        });
-        let underway = Underway {
-            place: record.place,
-            received_at: record.received_at,
-            event_name: call.name,
-            body: record.body,
-        };
-        self.underway.insert(tag, underway);
-    }
-
-    fn push(&mut self, call: dispatch::Call) -> Result<(), PushError> {
-        self.open.push(call)?;
-        self.opened_at.get_or_insert_with(Instant::now);
-        Ok(())
-    }
-
-    /// Takes a record that has ended off the books.
-    fn end(&mut self, tag: u64) -> Option<Underway> {
-        let underway = self.underway.remove(&tag)?;
-        self.ledger.end(underway.place.seq);
-        Some(underway)
-    }
-
-    /// Whether a batch that is not full should leave: at once while nothing is in
-    /// flight, since nothing is gained by waiting, else after its linger.
-    fn open_is_due(&self) -> bool {
-        let lingered = self
-            .opened_at
-            .is_some_and(|opened_at| opened_at.elapsed() >= LINGER);
-        !self.open.is_empty() && (self.in_flight.is_empty() || lingered)
-    }
-
-    /// Settling costs a sync. It is due when a batch has ended, since that is
-    /// what it is for, and otherwise now and then for what was skipped.
-    fn should_settle(&self) -> bool {
-        self.ledger.is_behind() && (self.batch_ended || self.settled_at.elapsed() >= SETTLE_PAUSE)
-    }
 }

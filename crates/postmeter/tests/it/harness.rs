@@ -218,6 +218,13 @@ impl Segment {
         let status = answer.status();
         assert!(status.is_success(), "{status}: {:?}", answer.text().await);
     }
+
+    /// From now on everything works.
+    pub(crate) async fn no_faults(&self) {
+        let url = format!("{}/emulator/faults", self.url);
+        let answer = self.http.delete(url).send().await;
+        assert!(answer.expect("the emulator answers").status().is_success());
+    }
 }
 
 /// A running server in a folder of its own.

@@ -11,6 +11,7 @@ mod faults;
 mod first_only;
 mod harness;
 mod kills;
+mod migrate;
 #[path = "../../../journal/tests/it/nats.rs"]
 mod nats;
 mod nodes;
