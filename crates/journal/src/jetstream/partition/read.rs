@@ -115,10 +115,7 @@ impl Partition {
         let mut packs: Vec<Pack> = Vec::new();
         let mut next = from;
         while next <= end && !is_enough(&packs, from, limit) {
-            let more = match self.indexed_packs(next).await? {
-                Some(more) => more,
-                None => lock(&self.numbering).packs_from(next, limit.records),
-            };
+            let more = self.packs_at(next, limit.records).await?;
             let known = packs.last().map_or(0, |pack| pack.sequence);
             let new = more
                 .into_iter()
@@ -133,20 +130,31 @@ impl Partition {
         Ok(packs)
     }
 
-    /// The packs of the page that holds the record, if it is indexed.
-    async fn indexed_packs(&self, seq: Seq) -> Result<Option<Vec<Pack>>, ReadError> {
-        if lock(&self.numbering).holds(seq) {
-            return Ok(None);
-        }
-        let view = std::sync::Arc::clone(&self.view);
-        let page = blocking(move || view.page_at(seq)).await;
-        let page = page.ok_or(ReadError::Stopping)?.map_err(ReadError::Index)?;
-        match page {
-            Some(page) => Ok(Some(page.packs)),
-            None if seq <= self.view.index.watermark() => {
-                Ok(Some(self.elders().await.packs_from(seq, PAGE_RECORDS)))
+    /// The packs from the one on that holds this record, as many as are known in
+    /// one place; none while the record is not known at all. Never later ones alone:
+    /// whoever reads them would take the record for read.
+    async fn packs_at(&self, seq: Seq, records: usize) -> Result<Vec<Pack>, ReadError> {
+        loop {
+            // Known and taken at once: a page that arrives now takes its packs away.
+            let was_indexed = {
+                let numbering = lock(&self.numbering);
+                if numbering.holds(seq) {
+                    return Ok(numbering.packs_from(seq, records));
+                }
+                seq <= self.view.index.watermark()
+            };
+            let view = std::sync::Arc::clone(&self.view);
+            let page = blocking(move || view.page_at(seq)).await;
+            let page = page.ok_or(ReadError::Stopping)?.map_err(ReadError::Index)?;
+            match page {
+                Some(page) => return Ok(page.packs),
+                None if was_indexed => {
+                    return Ok(self.elders().await.packs_from(seq, PAGE_RECORDS));
+                }
+                None if seq > self.view.index.watermark() => return Ok(Vec::new()),
+                // Indexed meanwhile.
+                None => {}
             }
-            None => Ok(None),
         }
     }
 
