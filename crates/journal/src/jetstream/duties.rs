@@ -66,6 +66,7 @@ impl Duties {
                     Err(error) => tracing::debug!("cannot take {duty} yet: {error}"),
                 }
             }
+            self.disown(duty, &key).await;
             tokio::select! {
                 _ = rows.changed() => {}
                 _ = nodes.changed() => {}
@@ -100,8 +101,21 @@ impl Duties {
         self.give_back(&key, revision).await;
     }
 
+    /// Gives back what bears this node's name although it is another's turn and
+    /// nobody here does it: giving it back has failed, or this node was killed
+    /// and is back before anybody missed it. Nobody else could ever take it.
+    async fn disown(&self, duty: &Duty, key: &KeptKey) {
+        let row = self.kept.get(key);
+        let name = self.nodes.this().0.as_bytes();
+        if let Some(row) = row.filter(|row| row.value == name)
+            && !self.is_mine(duty)
+        {
+            self.give_back(key, row.revision).await;
+        }
+    }
+
     /// Takes this node's name off a duty. Where that fails the others find out
-    /// when this node is silent, or this node when it takes the duty again.
+    /// when this node is silent, or this node when it asks for the duty again.
     async fn give_back(&self, key: &KeptKey, revision: u64) {
         for _ in 0..3 {
             if self.kept.revision(key) != revision {
