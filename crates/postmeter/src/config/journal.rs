@@ -24,9 +24,11 @@ const DAY_S: u64 = 24 * 60 * 60;
 const MIN_BYTES: u64 = 1024 * 1024;
 /// The most replicas that a NATS server makes.
 const MAX_REPLICAS: u64 = 5;
+/// The most records of one pack: the queue before the log holds no more.
+const MAX_PACK_RECORDS: u64 = 16_384;
 
 /// The keys that only a journal on a cluster has.
-const CLUSTER_KEYS: [&str; 18] = [
+const CLUSTER_KEYS: [&str; 19] = [
     "servers",
     "user",
     "password",
@@ -38,6 +40,7 @@ const CLUSTER_KEYS: [&str; 18] = [
     "tls_key_file",
     "prefix",
     "partitions",
+    "pack_records",
     "replicas",
     "placement_cluster",
     "placement_tags",
@@ -245,6 +248,8 @@ fn read_layout(fields: &mut Fields<'_, '_>, config: &mut ClusterConfig) {
     config.prefix = prefix.unwrap_or_else(|| config.prefix.clone());
     let partitions = number(fields, "partitions", ClusterConfig::MAX_PARTITIONS.into());
     config.partitions = partitions.unwrap_or(config.partitions);
+    let pack_records = number(fields, "pack_records", MAX_PACK_RECORDS).map(usize::from);
+    config.pack_records = pack_records.unwrap_or(config.pack_records);
     let replicas = number(fields, "replicas", MAX_REPLICAS).map(usize::from);
     config.replicas = replicas.unwrap_or(config.replicas);
     config.placement.cluster = fields.text("placement_cluster");
@@ -301,6 +306,7 @@ mod tests {
         let config = cluster("").unlock(&|_| None).unwrap();
         assert_eq!(config.servers, ["nats://n1:4222"]);
         assert_eq!((config.partitions, config.replicas), (3, 3));
+        assert_eq!(config.pack_records, 256);
         assert!(matches!(config.access, Access::Anyone));
         assert!(!config.name.is_empty());
     }
@@ -313,6 +319,20 @@ mod tests {
         let config = cluster.unlock(&|_| Some("hush".to_owned())).unwrap();
         assert!(matches!(&config.access, Access::Password { password, .. } if password == "hush"));
         assert!(!format!("{config:?}").contains("hush"));
+    }
+
+    #[test]
+    fn a_pack_holds_as_many_records_as_are_written_and_at_least_one() {
+        let config = cluster("pack_records = 1").unlock(&|_| None).unwrap();
+        assert_eq!(config.pack_records, 1);
+        let head = "engine = \"jetstream\"\nservers = [\"nats://n1:4222\"]";
+        for (number, words) in [("0", "at least 1"), ("16385", "16385 is more than 16384")] {
+            let text = format!("{head}\npack_records = {number}");
+            let said = parse(&text).unwrap_err().to_string();
+            assert!(said.contains(words), "{words:?} is not in {said}");
+        }
+        let embedded = parse("pack_records = 1").unwrap_err().to_string();
+        assert!(embedded.contains("pack_records: has no effect"));
     }
 
     /// Each text, and a word of each mistake that is found in it.
