@@ -11,6 +11,7 @@ use async_nats::jetstream::consumer::pull::{self, Stream};
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use jiff::Timestamp;
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 
@@ -34,6 +35,8 @@ pub(crate) struct Followed {
     pub(crate) subject: String,
     pub(crate) sequence: u64,
     pub(crate) headers: HeaderMap,
+    /// When it was stored.
+    pub(crate) stored_at: Timestamp,
     /// Empty where only headers were asked for.
     pub(crate) payload: Bytes,
 }
@@ -80,7 +83,7 @@ impl Follower {
             };
             match open.messages.next().await {
                 Some(Ok(message)) => {
-                    let Some((sequence, delivered)) = numbers(&message) else {
+                    let Some((sequence, delivered, stored_at)) = numbers(&message) else {
                         continue;
                     };
                     if delivered != open.delivered + 1 {
@@ -96,6 +99,7 @@ impl Follower {
                     return Followed {
                         subject: message.message.subject.to_string(),
                         sequence,
+                        stored_at,
                         headers: message.message.headers.unwrap_or_default(),
                         payload: message.message.payload,
                     };
@@ -158,8 +162,10 @@ impl Follower {
     }
 }
 
-/// The message's sequence in the stream, and the number that its consumer gave it.
-fn numbers(message: &async_nats::jetstream::Message) -> Option<(u64, u64)> {
+/// The message's sequence in the stream, the number that its consumer gave it, and
+/// when it was stored.
+fn numbers(message: &async_nats::jetstream::Message) -> Option<(u64, u64, Timestamp)> {
     let info = message.info().ok()?;
-    Some((info.stream_sequence, info.consumer_sequence))
+    let stored_at = Timestamp::from_second(info.published.unix_timestamp()).ok()?;
+    Some((info.stream_sequence, info.consumer_sequence, stored_at))
 }

@@ -59,15 +59,16 @@ impl Partition {
             return Ok(());
         };
         let connection = self.names.claimant(self.number, &message.subject);
-        self.take_in(entry, connection, message.sequence).await
+        self.take_in(entry, connection, message).await
     }
 
     async fn take_in(
         &self,
         entry: Entry,
         connection: Option<String>,
-        sequence: u64,
+        message: &Followed,
     ) -> Result<(), String> {
+        let (sequence, stored_at) = (message.sequence, message.stored_at);
         let last_pack = match &entry {
             Entry::Page(page) => page.packs.last().copied(),
             _ => None,
@@ -89,7 +90,9 @@ impl Partition {
         let taken = blocking(move || {
             match (entry, connection) {
                 (Entry::Page(page), _) => view.index(&page, bytes_per_record)?,
-                (Entry::Claims(claims), Some(connection)) => view.claim(&connection, &claims)?,
+                (Entry::Claims(claims), Some(connection)) => {
+                    view.claim(&connection, &claims, stored_at)?;
+                }
                 (Entry::Reset, Some(connection)) => view.firsts.reset_claims(&connection)?,
                 _ => {}
             }

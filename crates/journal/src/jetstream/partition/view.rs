@@ -87,20 +87,25 @@ impl View {
         move |first| last.get().saturating_sub(first.get()) * bytes_per_record
     }
 
-    /// Takes first-only claims in.
-    pub(super) fn claim(&self, connection: &str, claims: &[(ClaimKey, Seq)]) -> Result<(), Fault> {
+    /// Takes first-only claims in, which were stored at `stored_at`.
+    pub(super) fn claim(
+        &self,
+        connection: &str,
+        claims: &[(ClaimKey, Seq)],
+        stored_at: Timestamp,
+    ) -> Result<(), Fault> {
         let claims: Vec<_> = claims
             .iter()
             .map(|(key, seq)| (*key, Place::new(self.partition, *seq)))
             .collect();
-        self.firsts.claim(connection, &claims, self.newest_at())
+        // Before anything is indexed here the records tell no time.
+        let now = self.newest_at().unwrap_or(stored_at);
+        self.firsts.claim(connection, &claims, now)
     }
 
     /// When the newest indexed record arrived.
-    fn newest_at(&self) -> Timestamp {
-        let newest = self.last_page().map(|page| page.newest_second);
-        let newest = newest.and_then(|second| Timestamp::from_second(second).ok());
-        newest.unwrap_or(Timestamp::UNIX_EPOCH)
+    fn newest_at(&self) -> Option<Timestamp> {
+        Timestamp::from_second(self.last_page()?.newest_second).ok()
     }
 
     fn last_page(&self) -> Option<PagePacks> {
