@@ -107,8 +107,9 @@ pub struct PartitionStats {
 /// A journal that is open. Clones are the same journal.
 ///
 /// Appending, reading and looking up may go on from any number of tasks at once.
-/// When the last clone is dropped the journal is closed, as by
-/// [`Journal::close`], and its folder is free.
+/// When the last clone of an embedded journal is dropped it is closed, as by
+/// [`Journal::close`], and its folder is free. A node of a cluster that is dropped
+/// leaves without a word: the others find out after its timeout.
 #[derive(Clone)]
 pub struct Journal {
     engine: Engine,

@@ -25,8 +25,11 @@ use crate::room::Room;
 
 /// The most bytes of one pack, unless one record alone is larger.
 const MAX_BYTES: usize = 256 * 1024;
-/// The most packs of a partition on their way at a time.
+/// The most packs of a partition on their way at a time, where they are large.
 const IN_FLIGHT: usize = 2;
+/// The records that may be on their way at a time where packs are small: else the
+/// time of one answer, and not the cluster, would bound them.
+const RECORDS_IN_FLIGHT: usize = 512;
 /// How long one try waits for the cluster's answer.
 const TRY: Duration = Duration::from_secs(1);
 /// The pause before a pack is tried again that nobody took.
@@ -59,8 +62,9 @@ impl Packer {
         mut jobs: mpsc::Receiver<Job>,
         mut closing: watch::Receiver<bool>,
     ) {
+        let packs_in_flight = RECORDS_IN_FLIGHT / self.pack_records.max(1);
         let packer = Arc::new(self);
-        let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
+        let in_flight = Arc::new(Semaphore::new(packs_in_flight.max(IN_FLIGHT)));
         let mut packs = JoinSet::new();
         let mut waiting = None;
         for number in 0_u64.. {

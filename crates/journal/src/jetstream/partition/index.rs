@@ -347,7 +347,8 @@ impl Partition {
     pub(crate) async fn forget_connection(&self, connection: &str) -> Result<(), StateError> {
         self.reset_claims(connection).await?;
         let key = KeptKey::Cursor(self.number, connection.to_owned());
-        self.kept.put(&key, Bytes::new(), None).await?;
+        let row = self.kept.put(&key, Bytes::new(), None).await?;
+        self.fences.moved(&self.feed(connection), row);
         Ok(())
     }
 
