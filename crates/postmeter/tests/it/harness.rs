@@ -1,6 +1,8 @@
 //! Starts the program's processes on free ports and in temporary folders, and
 //! ends those that a test leaves behind.
 
+pub(crate) mod cluster;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};

@@ -5,6 +5,7 @@
 mod answers;
 mod bad_input;
 mod cluster;
+mod cluster_faults;
 mod commands;
 mod demo;
 mod faults;
