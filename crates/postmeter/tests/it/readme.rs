@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 use crate::harness::{Home, ONE_CONNECTION, postmeter, run, stderr};
+use crate::nats;
 
 fn document(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -94,37 +95,34 @@ fn free_port() -> u16 {
         .port()
 }
 
-#[test]
-fn the_tour_prints_what_the_readme_says() {
-    const MARK: &str = "=== next step ===";
-    let ports: BTreeMap<&str, String> = ["9100", "8080", "8081"]
-        .into_iter()
-        .map(|port| (port, free_port().to_string()))
-        .collect();
-    let moved = |text: &str| {
-        ports.iter().fold(text.to_owned(), |text, (port, free)| {
-            text.replace(&format!("127.0.0.1:{port}"), &format!("127.0.0.1:{free}"))
-        })
-    };
-    // The first block builds; here the program is built already.
-    let tour: Vec<Step> = blocks(&document("README.md"), "console")
-        .iter()
-        .skip(1)
-        .flat_map(|block| steps(&moved(block)))
-        .collect();
-    assert!(tour.len() > 15, "the tour has gone");
+/// The text with each port in it replaced by a free one.
+fn moved(text: &str, ports: &BTreeMap<&str, String>) -> String {
+    ports.iter().fold(text.to_owned(), |text, (port, free)| {
+        text.replace(&format!("127.0.0.1:{port}"), &format!("127.0.0.1:{free}"))
+    })
+}
 
+fn free_ports() -> BTreeMap<&'static str, String> {
+    let ports = ["9100", "8080", "8081"].into_iter();
+    ports.map(|port| (port, free_port().to_string())).collect()
+}
+
+/// Types every command into one shell, and tells what each printed.
+fn perform(tour: &[Step], programs: &[&Path]) -> Vec<Vec<String>> {
+    const MARK: &str = "=== next step ===";
     let folder = TempDir::new().unwrap();
     let mut script = "set -m\n".to_owned();
-    for step in &tour {
+    for step in tour {
         writeln!(script, "{}\necho; echo '{MARK}'", step.command).unwrap();
     }
-    let program = Path::new(env!("CARGO_BIN_EXE_postmeter"));
     let path = std::env::var_os("PATH").unwrap();
-    let mut folders = vec![program.parent().unwrap().to_owned()];
+    let mut folders: Vec<_> = programs
+        .iter()
+        .map(|program| program.parent().unwrap().to_owned())
+        .collect();
     folders.extend(std::env::split_paths(&path));
-    let output = Command::new("bash")
-        .args(["-c", &format!("exec 2>&1\n{script}")])
+    let output = Command::new("timeout")
+        .args(["200", "bash", "-c", &format!("exec 2>&1\n{script}")])
         .current_dir(folder.path())
         .env("PATH", std::env::join_paths(folders).unwrap())
         .env_remove("RUST_LOG")
@@ -134,20 +132,85 @@ fn the_tour_prints_what_the_readme_says() {
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     let sections: Vec<&str> = printed.split(MARK).collect();
     assert_eq!(sections.len(), tour.len() + 1, "{printed}");
-    for (step, section) in tour.iter().zip(sections) {
-        let is_job = |line: &&str| !line.trim().is_empty() && !line.starts_with('[');
-        let actual: Vec<String> = section.lines().filter(is_job).map(settled).collect();
-        let promised: Vec<String> = step.output.iter().map(|line| settled(line)).collect();
-        // The one JSON document begins with what looks like a job's line.
-        let promised: Vec<String> = promised.into_iter().filter(|line| line != "[").collect();
-        assert_eq!(actual, promised, "after {}", step.command);
+    let is_job = |line: &&str| !line.trim().is_empty() && !line.starts_with('[');
+    let sections = sections.into_iter().take(tour.len());
+    sections
+        .map(|section| section.lines().filter(is_job).map(settled).collect())
+        .collect()
+}
+
+fn assert_as_written(step: &Step, actual: &[String]) {
+    let promised = step.output.iter().map(|line| settled(line));
+    // The one JSON document begins with what looks like a job's line.
+    let promised: Vec<String> = promised
+        .filter(|line| line != "[" && !line.is_empty())
+        .collect();
+    assert_eq!(actual, promised, "after {}", step.command);
+}
+
+fn program() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_postmeter"))
+}
+
+#[test]
+fn the_tour_prints_what_the_readme_says() {
+    let ports = free_ports();
+    // The first block builds; here the program is built already.
+    let tour: Vec<Step> = blocks(&document("README.md"), "console")
+        .iter()
+        .skip(1)
+        .flat_map(|block| steps(&moved(block, &ports)))
+        .collect();
+    assert!(tour.len() > 15, "the tour has gone");
+    for (step, actual) in tour.iter().zip(perform(&tour, &[program()])) {
+        assert_as_written(step, &actual);
     }
+}
+
+/// Three digits and more that make free ports with any of 1, 2 and 3 behind them.
+fn free_prefix() -> String {
+    loop {
+        let prefix = free_port() / 10;
+        let is_free = |digit| TcpListener::bind(("127.0.0.1", prefix * 10 + digit)).is_ok();
+        if (1..=3).all(is_free) {
+            return prefix.to_string();
+        }
+    }
+}
+
+#[test]
+fn the_way_from_one_machine_to_three_is_as_it_is_written() {
+    let ports = free_ports();
+    let prefixes = ["828", "838", "422", "622"].map(|prefix| (prefix, free_prefix()));
+    let with_free_ports = |block: &String| {
+        let all = moved(block, &ports);
+        prefixes
+            .iter()
+            .fold(all, |text, (prefix, free)| text.replace(prefix, free))
+    };
+    let way: Vec<Step> = blocks(&document("docs/operating.md"), "console")
+        .iter()
+        .flat_map(|block| steps(&with_free_ports(block)))
+        .collect();
+    assert!(way.len() > 20, "the way has gone");
+    // Who takes which duty, and how often a dead leader costs a 503, is chance.
+    let by_chance = ["postmeter nodes", "migrate", "--seed", "kill "];
+    let server = nats::binary();
+    let mut n_compared = 0;
+    for (step, actual) in way.iter().zip(perform(&way, &[program(), &server])) {
+        if by_chance.iter().any(|chance| step.command.contains(chance)) {
+            continue;
+        }
+        assert_as_written(step, &actual);
+        n_compared += usize::from(!actual.is_empty());
+    }
+    assert!(n_compared >= 4, "only {n_compared} steps printed anything");
 }
 
 #[test]
 fn the_files_in_the_documents_are_read_without_a_mistake() {
     let operating = blocks(&document("docs/operating.md"), "toml");
-    assert_eq!(operating.len(), 2);
+    assert_eq!(operating.len(), 3);
     let commented_out = |text: &str| {
         let uncomment = |line: &str| match line.strip_prefix("# ") {
             // Alternatives to a key that is there already.
@@ -175,6 +238,23 @@ fn the_files_in_the_documents_are_read_without_a_mistake() {
             "--connections",
             "connections.toml",
         ]);
+        let output = run(&mut command);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn the_keys_of_a_cluster_in_the_documents_are_read_without_a_mistake() {
+    let operating = blocks(&document("docs/operating.md"), "toml");
+    let home = Home::new(ONE_CONNECTION, "http://127.0.0.1:1");
+    home.write("postmeter.toml", &operating[2]);
+    home.write("node.toml", &document("deploy/postmeter.toml"));
+    for config in ["postmeter.toml", "node.toml"] {
+        let mut command = postmeter();
+        command
+            .current_dir(home.path(""))
+            .env("POSTMETER_NATS_PASSWORD", "loopback")
+            .args(["check", "--config", config]);
         let output = run(&mut command);
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     }
