@@ -4,6 +4,7 @@ use bytes::Bytes;
 use journal::{ClusterConfig, Journal, Settlement};
 
 use super::{INDEX, Shared, all_letters, bodies, indexed, until_count};
+use crate::nats::{PASSWORD, USER};
 use crate::support::*;
 
 /// Everything of a journal that a node can be asked, in words.
@@ -106,4 +107,35 @@ async fn two_journals_on_one_cluster_keep_apart() {
     assert_eq!(bodies(&a.journal).await, ["a"]);
     assert_eq!(bodies(&b.journal).await, ["b"]);
     assert_eq!(a.journal.nodes().len(), 1);
+}
+
+/// Lets go of the first entries of the state, as the servers do with time.
+async fn forget_state_below(shared: &Shared, sequence: u64) {
+    let options = async_nats::ConnectOptions::with_user_and_password(USER.into(), PASSWORD.into());
+    let client = options.connect(shared.servers.server(0)).await.unwrap();
+    let context = async_nats::jetstream::new(client);
+    let stream = context.get_stream("pm-state-0").await.unwrap();
+    stream.purge().sequence(sequence).await.unwrap();
+}
+
+// A connection that waits for longer than the state keeps its pages leaves records
+// in the log that no page names. A node that joined then took them for lost.
+#[tokio::test]
+async fn a_node_that_joins_late_reads_records_whose_pages_are_gone() {
+    let shared = Shared::start();
+    let a = shared.join("a");
+    append_many(&a.journal, 6, 20).await;
+    for pair in [[1, 2], [3, 4], [5, 6]] {
+        let entries = pair.map(|number| entry(number, u8::try_from(number).unwrap()));
+        a.journal.index(P, entries.to_vec()).await.unwrap();
+    }
+    // Each page was one entry; the last one is left.
+    forget_state_below(&shared, 3).await;
+    let late = shared.join("late");
+    indexed(&late.journal, 6).await;
+    let read = late.journal.read_indexed(place(1), ALL).await.unwrap();
+    assert_eq!(read, a.journal.read_indexed(place(1), ALL).await.unwrap());
+    assert_eq!(read.len(), 6);
+    let oldest = late.journal.record(place(2)).await.unwrap().unwrap();
+    assert_eq!(oldest.place, place(2));
 }
