@@ -213,3 +213,30 @@ async fn a_killed_server_is_excused_once_it_is_missed_and_asked_again_when_it_re
         (Loss::UnsyncedWrites, About::Server(killed))
     );
 }
+
+// The server that led a stream and died has never been heard of by the next leader,
+// which calls that an age of zero: it was taken for one that takes part and is
+// silent, and one dead server of three stopped everything.
+#[tokio::test]
+async fn a_leader_that_was_killed_is_missed_by_its_successor() {
+    let mut cluster = Cluster::start(3, Options::default());
+    let context = connect(&cluster).await;
+    create(&context, stream("good", 3)).await;
+    let report = examine_all(&context, &["good"]).await;
+    let killed = report.streams[0].leader.clone().unwrap();
+    cluster.kill(cluster.index_of(&killed));
+    let names = ["good".to_owned()];
+    let begun = Instant::now();
+    let judgement = loop {
+        let examined = examine(&context, &names, REPORT_SUBJECT, 3, SHORT).await;
+        // Without a leader there is nobody to ask.
+        let judged = examined.map(|report| report.judge(&[], Moment::Running));
+        match judged {
+            Ok(judgement) if judgement.is_durable() && !judgement.away.is_empty() => {
+                break judgement;
+            }
+            other => assert!(begun.elapsed() < PATIENCE, "{other:#?}"),
+        }
+    };
+    assert_eq!(judgement.away, [killed]);
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind};
-use async_nats::jetstream::stream::{Info, PersistenceMode, StorageType};
+use async_nats::jetstream::stream::{Info, PeerInfo, PersistenceMode, StorageType};
 use async_nats::{Client, Message, PublishError, StatusCode, SubscribeError};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -114,7 +114,7 @@ impl StreamReport {
         });
         let others = cluster.replicas.iter().map(|peer| Peer {
             name: peer.name.clone(),
-            is_away: peer.offline || peer.active > AWAY_AFTER,
+            is_away: is_away(peer),
         });
         StreamReport {
             name: info.config.name.clone(),
@@ -129,6 +129,14 @@ impl StreamReport {
             leader: cluster.leader,
         }
     }
+}
+
+/// Whether a leader misses a peer. One that it has not heard of since it leads has
+/// an age of zero and is not current: the server that led before, for example,
+/// when it has died.
+fn is_away(peer: &PeerInfo) -> bool {
+    let never_heard = !peer.current && peer.active.is_zero();
+    peer.offline || peer.active > AWAY_AFTER || never_heard
 }
 
 fn holders(streams: &[StreamReport]) -> BTreeSet<String> {
@@ -277,5 +285,32 @@ fn without_answer(name: &str, streams: &[StreamReport]) -> ServerReport {
         } else {
             Standing::Silent
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_away_when_its_leader_has_not_heard_of_it() {
+        let second = Duration::from_secs(1);
+        for (is_current, heard, expected) in [
+            (true, Duration::ZERO, false),
+            (true, second, false),
+            (false, second, false), // it catches up
+            (true, 4 * second, true),
+            (false, 4 * second, true),
+            (false, Duration::ZERO, true), // never, since the leader leads
+        ] {
+            let peer = PeerInfo {
+                name: "n1".to_owned(),
+                current: is_current,
+                active: heard,
+                offline: false,
+                lag: None,
+            };
+            assert_eq!(is_away(&peer), expected, "{peer:?}");
+        }
     }
 }
