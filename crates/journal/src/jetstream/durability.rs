@@ -6,7 +6,7 @@
 //! servers: every one that holds a replica says of itself that it syncs always
 //! ```
 //!
-//! [`examine`] asks, [`Report::judge`] decides. What is not proven counts as
+//! [`examine()`] asks, [`Report::judge`] decides. What is not proven counts as
 //! refuted: a server that does not answer has proven nothing. The one exception
 //! is a server that is away by its own streams' leaders while the journal runs:
 //! it can acknowledge nothing, and is asked again when it returns.

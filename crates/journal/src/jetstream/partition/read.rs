@@ -191,6 +191,12 @@ impl Partition {
             }
             sleep(TRY_PAUSE).await;
         }
+        // Only a leader that has come as far can say that it is not there.
+        let log = self.wire.state(&stream).await?;
+        if log.last_sequence < pack.sequence {
+            let cause = format!("the leader of {stream} has not caught up yet");
+            return Err(WireError::Unavailable(cause));
+        }
         Ok(None)
     }
 
