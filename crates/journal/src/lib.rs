@@ -8,12 +8,13 @@
 //! **The promise:** what [`Permit::append`] has answered with a place is there
 //! after kill -9, a power cut or a full disk, byte for byte, at that place, until
 //! it is trimmed; and what [`Journal::settle`] and its like have returned from
-//! is there as a whole. This holds as far as the disk keeps what it has synced.
+//! is there as a whole. This holds as far as the disk keeps what it has synced; on
+//! a cluster, as far as the disks of a majority of its servers do.
 //!
-//! The seam is async, speaks of partitions, and assumes no single process,
-//! though the one engine so far is embedded and has one partition. It knows
-//! neither JSON nor HTTP: what an event says, and where it goes, is told by
-//! others or not at all.
+//! The seam is async, speaks of partitions, and assumes no single process. Two
+//! engines are behind it: one for a process with a folder, which has one partition,
+//! and one for any number of nodes on a NATS `JetStream` cluster. It knows neither
+//! what an event says nor where it goes: that is told by others or not at all.
 
 mod append;
 mod config;

@@ -5,6 +5,9 @@
 
 pub(crate) mod format;
 
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 
@@ -109,6 +112,36 @@ pub enum Indexed {
         /// The last place that cannot be read.
         last: Seq,
     },
+}
+
+impl Entry {
+    /// The first place and the last that it stands for.
+    pub(crate) fn span(&self) -> (Seq, Seq) {
+        match self {
+            Entry::Record(record) => (record.place.seq, record.place.seq),
+            Entry::Damaged { first, last } => (*first, *last),
+        }
+    }
+
+    /// All places that entries stand for; none where there are none.
+    pub(crate) fn span_of(entries: &[Entry]) -> Option<RangeInclusive<Seq>> {
+        let (first, last) = entries.first().zip(entries.last())?;
+        Some(first.span().0..=last.span().1)
+    }
+}
+
+impl Indexed {
+    /// An indexed entry, given which records are duplicates and of what.
+    pub(crate) fn of(entry: Entry, duplicates: &HashMap<Seq, Place>) -> Indexed {
+        match entry {
+            Entry::Damaged { first, last } => Indexed::Damaged { first, last },
+            Entry::Record(record) => {
+                let earlier = duplicates.get(&record.place.seq).copied();
+                let verdict = earlier.map_or(Verdict::First, Verdict::DuplicateOf);
+                Indexed::Record { record, verdict }
+            }
+        }
+    }
 }
 
 /// Whether a record is the first to bear its event.

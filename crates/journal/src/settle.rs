@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use crate::index::ClaimKey;
 use crate::place::{Partition, Place, Seq};
 
-/// One step of a connection through one partition, made durable as a whole or
-/// not at all.
+/// One step of a connection through one partition. The cursor is the last to move:
+/// behind it everything else is durable, and a step that broke off in between may
+/// be taken again.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settlement {
     /// Whose cursor moves.

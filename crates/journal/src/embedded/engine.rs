@@ -290,30 +290,14 @@ fn read_indexed(engine: &Embedded, from: Seq, limit: ReadLimit) -> Result<Vec<In
         .log
         .read(from, watermark, limit)
         .map_err(ReadError::Log)?;
-    let bounds = entries.first().zip(entries.last());
-    let Some((first, last)) = bounds.map(|(first, last)| (span(first).0, span(last).1)) else {
+    let Some(span) = Entry::span_of(&entries) else {
         return Ok(Vec::new());
     };
-    let duplicates = engine
-        .derived
-        .duplicates(first..=last)
-        .map_err(ReadError::Index)?;
-    let indexed = entries.into_iter().map(|entry| match entry {
-        Entry::Damaged { first, last } => Indexed::Damaged { first, last },
-        Entry::Record(record) => {
-            let earlier = duplicates.get(&record.place.seq).copied();
-            let verdict = earlier.map_or(Verdict::First, Verdict::DuplicateOf);
-            Indexed::Record { record, verdict }
-        }
-    });
-    Ok(indexed.collect())
-}
-
-fn span(entry: &Entry) -> (Seq, Seq) {
-    match entry {
-        Entry::Record(record) => (record.place.seq, record.place.seq),
-        Entry::Damaged { first, last } => (*first, *last),
-    }
+    let duplicates = engine.derived.duplicates(span).map_err(ReadError::Index)?;
+    let entries = entries.into_iter();
+    Ok(entries
+        .map(|entry| Indexed::of(entry, &duplicates))
+        .collect())
 }
 
 /// Trims all but what is wanted from some place on.

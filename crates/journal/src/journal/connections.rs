@@ -48,8 +48,9 @@ impl Journal {
         on_engine!(self, engine => engine.first_claims(connection, partition, keys).await)
     }
 
-    /// Moves a cursor, with the claims and burials that were made on the way, in
-    /// one transaction that is durable when it returns.
+    /// Moves a cursor, with the claims and burials that were made on the way.
+    /// Durable when it returns, the cursor never without the rest. After an error
+    /// in between, settling the same again changes nothing that was done.
     ///
     /// A cursor that is already further stays; a claim that is held stays with
     /// its holder.

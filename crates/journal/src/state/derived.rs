@@ -187,7 +187,7 @@ impl Derived {
         if through == self.watermark() {
             return Ok(Vec::new());
         }
-        if read(&self.young).is_full(self.limits.young_records) {
+        if self.is_full() {
             self.write_out(&|first| log.bytes_from(first))?;
         }
         let mut later = Young::after(self.limits.partition, self.watermark());
@@ -279,7 +279,7 @@ impl Derived {
     /// Notes a page that was indexed elsewhere, and moves the watermark.
     pub(crate) fn apply(&self, page: DecidedPage, bytes_from: BytesFrom<'_>) -> Result<(), Fault> {
         let _alone = lock(&self.writer);
-        if read(&self.young).is_full(self.limits.young_records) {
+        if self.is_full() {
             self.write_out(bytes_from)?;
         }
         let mut later = Young::after(self.limits.partition, self.watermark());
@@ -297,6 +297,11 @@ impl Derived {
         write(&self.young).absorb(later);
         self.watermark.send_replace(Some(page.through));
         Ok(())
+    }
+
+    /// Whether the next page is preceded by writing out what is in memory.
+    pub(crate) fn is_full(&self) -> bool {
+        read(&self.young).is_full(self.limits.young_records)
     }
 
     /// The last entry of the cluster's state that is in here.

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use tokio::sync::watch;
 use tracing::warn;
 
@@ -366,15 +365,11 @@ impl Partition {
 fn indexed_record((entry, verdict): (&IndexEntry, &Verdict)) -> IndexedRecord {
     IndexedRecord {
         seq: entry.seq,
-        second: second(entry.received_at),
+        second: entry.received_at.as_second(),
         key: entry.key,
         verdict: *verdict,
         terms: entry.terms.iter().map(TermHash::of).collect(),
     }
-}
-
-fn second(at: Timestamp) -> i64 {
-    at.as_second()
 }
 
 fn done(taken: Option<Result<(), Fault>>) -> Result<(), String> {

@@ -1,5 +1,6 @@
 //! Reading records: which packs they are in, and fetching those.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use crate::jetstream::wire::WireError;
 use crate::journal::ReadError;
 use crate::lock::lock;
 use crate::place::{Place, Seq};
-use crate::record::{Entry, Indexed, ReadLimit, Record, Verdict};
+use crate::record::{Entry, Indexed, ReadLimit, Record};
 
 /// About how many records a page has.
 pub(super) const PAGE_RECORDS: usize = 1000;
@@ -64,28 +65,18 @@ impl Partition {
     ) -> Result<Vec<Indexed>, ReadError> {
         let watermark = self.view.index.watermark();
         let entries = self.read(from, watermark, limit).await?;
-        let span = |entry: &Entry| match entry {
-            Entry::Record(record) => (record.place.seq, record.place.seq),
-            Entry::Damaged { first, last } => (*first, *last),
-        };
-        let bounds = entries.first().zip(entries.last());
-        let Some((first, last)) = bounds.map(|(first, last)| (span(first).0, span(last).1)) else {
+        let Some(span) = Entry::span_of(&entries) else {
             return Ok(Vec::new());
         };
-        let view = std::sync::Arc::clone(&self.view);
-        let duplicates = blocking(move || view.duplicates(first..=last)).await;
+        let view = Arc::clone(&self.view);
+        let duplicates = blocking(move || view.duplicates(span)).await;
         let duplicates = duplicates
             .ok_or(ReadError::Stopping)?
             .map_err(ReadError::Index)?;
-        let indexed = entries.into_iter().map(|entry| match entry {
-            Entry::Damaged { first, last } => Indexed::Damaged { first, last },
-            Entry::Record(record) => {
-                let earlier = duplicates.get(&record.place.seq).copied();
-                let verdict = earlier.map_or(Verdict::First, Verdict::DuplicateOf);
-                Indexed::Record { record, verdict }
-            }
-        });
-        Ok(indexed.collect())
+        let entries = entries.into_iter();
+        Ok(entries
+            .map(|entry| Indexed::of(entry, &duplicates))
+            .collect())
     }
 
     /// The record; none when it is not there yet or not any more.
@@ -143,7 +134,7 @@ impl Partition {
                 }
                 seq <= self.view.index.watermark()
             };
-            let view = std::sync::Arc::clone(&self.view);
+            let view = Arc::clone(&self.view);
             let page = blocking(move || view.page_at(seq)).await;
             let page = page.ok_or(ReadError::Stopping)?.map_err(ReadError::Index)?;
             match page {

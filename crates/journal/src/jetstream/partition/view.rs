@@ -77,7 +77,10 @@ impl View {
             records: records.collect(),
             page: page.encode_packs(),
         };
-        self.firsts.sync()?;
+        if self.index.is_full() {
+            // The position that is written out with it vouches for these, too.
+            self.firsts.sync()?;
+        }
         self.index.apply(decided, &self.spread(bytes_per_record))
     }
 
