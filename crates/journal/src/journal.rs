@@ -37,6 +37,12 @@ pub enum StateError {
         /// Its length.
         bytes: usize,
     },
+    /// A trace says more than is kept: refuse it.
+    #[error("a trace of {bytes} bytes is more than the journal keeps")]
+    TraceTooLong {
+        /// The length of its value.
+        bytes: usize,
+    },
     /// The records to index do not begin where the index ends, or leave some out.
     #[error("record {found} does not follow the index, which expects {expected}")]
     NotContiguous {

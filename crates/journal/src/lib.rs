@@ -45,7 +45,7 @@ pub use record::{Affinity, Draft, Entry, Indexed, ReadLimit, Record, Verdict};
 pub use room::{Health, Unavailable};
 pub use settle::{
     Answer, DeadLetter, DeadLetterFilter, DeadLetterId, NewDeadLetter, Revision, Setting,
-    Settlement,
+    Settlement, Trace,
 };
 
 pub use state::Fault;

@@ -27,6 +27,32 @@ pub struct Settlement {
     pub claims: Vec<(ClaimKey, Place)>,
     /// What was buried on the way.
     pub dead_letters: Vec<NewDeadLetter>,
+    /// What ended on the way, before or behind `through`: batches end in any
+    /// order.
+    pub traces: Vec<Trace>,
+}
+
+/// What a connection did with some of the records from one to another.
+///
+/// What it was is for whoever wrote it to tell. A connection has one trace through
+/// each record of a partition: the one that was written last.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Trace {
+    /// The first of the records.
+    pub first: Seq,
+    /// The last of them.
+    pub through: Seq,
+    /// What was done.
+    pub value: Bytes,
+}
+
+impl Trace {
+    /// The most bytes of a value.
+    pub const MAX_VALUE_BYTES: usize = 16 * 1024;
+
+    /// How many traces behind a record are looked at for those that begin before
+    /// it. Ranges overlap where calls were sent again, and seldom by more.
+    pub const MAX_LOOKED_AT: usize = 256;
 }
 
 /// An event or call that can never be delivered as it is, about to be buried.

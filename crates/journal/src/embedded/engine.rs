@@ -17,7 +17,9 @@ use crate::journal::{PutError, ReadError, StateError};
 use crate::place::{Partition, Place, Seq};
 use crate::record::{Entry, Indexed, ReadLimit, Record, Verdict};
 use crate::room::Unavailable;
-use crate::settle::{DeadLetter, DeadLetterFilter, DeadLetterId, Revision, Setting, Settlement};
+use crate::settle::{
+    DeadLetter, DeadLetterFilter, DeadLetterId, Revision, Setting, Settlement, Trace,
+};
 use crate::state::{Fault, IndexFault, Put};
 
 /// Records.
@@ -175,6 +177,16 @@ impl Embedded {
         .await
     }
 
+    pub(crate) async fn traces(
+        self: &Arc<Self>,
+        connection: String,
+        place: Place,
+        limit: usize,
+    ) -> Result<Vec<Trace>, StateError> {
+        self.on_state(move |engine| engine.kept.traces(&connection, place, limit))
+            .await
+    }
+
     pub(crate) async fn reset_claims(
         self: &Arc<Self>,
         connection: String,
@@ -328,6 +340,7 @@ fn trim(engine: &Embedded, now: Timestamp, wanted: Option<Seq>) -> Result<Trimme
     derived
         .trim(log.first(), now)
         .map_err(StateError::Storage)?;
-    kept.trim(now).map_err(StateError::Storage)?;
+    kept.trim(Place::new(Partition::ZERO, log.first()), now)
+        .map_err(StateError::Storage)?;
     Ok(trimmed)
 }

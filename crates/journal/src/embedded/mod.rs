@@ -5,7 +5,7 @@
 //! LOCK            held while the journal is open
 //! FORMAT          the version of all this
 //! log/            segments of records
-//! state/kept/     cursors, first-only claims, dead letters, settings
+//! state/kept/     cursors, first-only claims, traces, dead letters, settings
 //! state/derived/  the index: can be deleted while the journal is closed
 //! ```
 //!

@@ -23,7 +23,9 @@ use crate::peers::{Duty, Tenure};
 use crate::place::{Partition as Number, Place, Seq};
 use crate::record::{Entry, Indexed, ReadLimit, Record, Verdict};
 use crate::room::{Health, Unavailable};
-use crate::settle::{DeadLetter, DeadLetterFilter, DeadLetterId, Revision, Setting, Settlement};
+use crate::settle::{
+    DeadLetter, DeadLetterFilter, DeadLetterId, Revision, Setting, Settlement, Trace,
+};
 
 /// The pause before a duty is tried again that the cluster did not fence.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
@@ -242,6 +244,16 @@ impl Member {
         self.of_state(settlement.partition)?
             .settle(settlement)
             .await
+    }
+
+    pub(crate) async fn traces(
+        &self,
+        connection: String,
+        place: Place,
+        limit: usize,
+    ) -> Result<Vec<Trace>, StateError> {
+        let partition = self.of_state(place.partition)?;
+        partition.traces(connection, place.seq, limit).await
     }
 
     pub(crate) async fn reset_claims(&self, connection: String) -> Result<(), StateError> {

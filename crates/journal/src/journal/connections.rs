@@ -1,11 +1,11 @@
-//! How far each connection has come, and what it claimed on the way.
+//! How far each connection has come, and what it claimed and did on the way.
 
 use super::{Engine, Journal, StateError, check_letter, name, on_engine};
 use crate::index::ClaimKey;
 use crate::place::{Partition, Place, Seq};
-use crate::settle::Settlement;
+use crate::settle::{Settlement, Trace};
 
-/// Cursors and claims of connections.
+/// Cursors, claims and traces of connections.
 impl Journal {
     /// Through which record `connection` has settled, [`Seq::ZERO`] being none;
     /// nothing when its cursor was never placed.
@@ -48,7 +48,7 @@ impl Journal {
         on_engine!(self, engine => engine.first_claims(connection, partition, keys).await)
     }
 
-    /// Moves a cursor, with the claims and burials that were made on the way.
+    /// Moves a cursor, with the claims, burials and traces that were made on the way.
     /// Durable when it returns, the cursor never without the rest. After an error
     /// in between, settling the same again changes nothing that was done.
     ///
@@ -59,7 +59,28 @@ impl Journal {
         name(&settlement.connection)?;
         let mut letters = settlement.dead_letters.iter();
         letters.try_for_each(check_letter)?;
+        for trace in &settlement.traces {
+            self.durable_place(settlement.partition, trace.through)?;
+            check_trace(trace)?;
+        }
         on_engine!(self, engine => engine.settle(settlement).await)
+    }
+
+    /// Up to `limit` traces of `connection` that cover the record at `place`, from
+    /// the one that ends last to the one that ends first.
+    ///
+    /// Looks at no more than [`Trace::MAX_LOOKED_AT`] traces that end there or
+    /// behind: one that ends behind so many others is not found.
+    pub async fn traces(
+        &self,
+        connection: &str,
+        place: Place,
+        limit: usize,
+    ) -> Result<Vec<Trace>, StateError> {
+        self.known(place.partition)
+            .map_err(StateError::UnknownPartition)?;
+        let connection = name(connection)?;
+        on_engine!(self, engine => engine.traces(connection, place, limit).await)
     }
 
     /// Makes every first-only claim of `connection` free again.
@@ -68,7 +89,7 @@ impl Journal {
         on_engine!(self, engine => engine.reset_claims(connection).await)
     }
 
-    /// Forgets the cursors and claims of `connection`. Its dead letters stay.
+    /// Forgets the cursors, claims and traces of `connection`. Its dead letters stay.
     pub async fn forget_connection(&self, connection: &str) -> Result<(), StateError> {
         let connection = name(connection)?;
         on_engine!(self, engine => engine.forget_connection(connection).await)
@@ -84,4 +105,12 @@ impl Journal {
         }
         Ok(Place::new(partition, seq))
     }
+}
+
+fn check_trace(trace: &Trace) -> Result<(), StateError> {
+    let bytes = trace.value.len();
+    if bytes > Trace::MAX_VALUE_BYTES {
+        return Err(StateError::TraceTooLong { bytes });
+    }
+    Ok(())
 }

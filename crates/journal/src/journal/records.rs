@@ -91,8 +91,8 @@ impl Journal {
     }
 
     /// Lets go of what is older than the retention, or as many as keep a part of
-    /// the byte budget free, and drops what was derived from them and what has
-    /// expired by `now`.
+    /// the byte budget free, and drops what was derived from them, traces of
+    /// nothing but them, and what has expired by `now`.
     ///
     /// Never lets go of a record that is not indexed yet, nor one from a place in
     /// `keep` on: the first unsettled record of each enabled connection.

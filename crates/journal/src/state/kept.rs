@@ -1,5 +1,5 @@
 //! What nobody can derive from the log: cursors and first-only claims here, dead
-//! letters and settings in the modules beside. Every change is one transaction
+//! letters, settings and traces in the modules beside. Every change is one transaction
 //! that is on stable storage when the call returns.
 
 use std::collections::HashSet;
@@ -26,6 +26,7 @@ pub(crate) struct Kept {
     pub(super) database: Arc<Database>,
     pub(super) rows: Keyspace,
     pub(super) letters: Keyspace,
+    pub(super) traces: Keyspace,
     claims: Generations,
     pub(super) settings: watch::Sender<u64>,
     /// One change at a time: each looks before it writes.
@@ -51,6 +52,7 @@ impl Kept {
         let kept = Kept {
             rows: database.rows(),
             letters: database.keyspace("dead-letters")?,
+            traces: database.keyspace("traces")?,
             claims,
             database,
             settings: watch::Sender::new(0),
@@ -72,7 +74,7 @@ impl Kept {
             let seq = rows::parse_number(&row.value()?).ok_or(Fault::Row("cursor"))?;
             floor = floor.max(seq);
         }
-        Ok(Seq::new(floor))
+        Ok(self.last_traced(Partition::ZERO)?.max(Seq::new(floor)))
     }
 
     /// Through which record `connection` has settled; none when never placed.
@@ -130,6 +132,7 @@ impl Kept {
         }
         self.add_claims(&mut batch, (connection, now), &settlement.claims)?;
         self.add_letters(&mut batch, &settlement.dead_letters)?;
+        self.add_traces(&mut batch, (connection, *partition), &settlement.traces);
         self.commit(batch)
     }
 
@@ -182,8 +185,10 @@ impl Kept {
         self.commit(batch)
     }
 
-    /// Forgets the cursors and claims of `connection`; its dead letters stay.
+    /// Forgets the cursors, claims and traces of `connection`; its dead letters
+    /// stay. Traces go first: forgetting it again goes on where this broke off.
     pub(crate) fn forget_connection(&self, connection: &str) -> Result<(), Fault> {
+        self.forget_traces(connection)?;
         let _alone = lock(&self.writer);
         let mut batch = self.database.batch();
         batch.remove(&self.rows, rows::named(kept::CLAIMS_NUMBER, connection));
@@ -196,8 +201,10 @@ impl Kept {
         self.commit(batch)
     }
 
-    /// Drops claims that have lived long enough.
-    pub(crate) fn trim(&self, now: Timestamp) -> Result<(), Fault> {
+    /// Drops traces that end before `first`, the first record that is kept of a
+    /// partition, and claims that have lived long enough.
+    pub(crate) fn trim(&self, first: Place, now: Timestamp) -> Result<(), Fault> {
+        self.trim_traces(first)?;
         let _alone = lock(&self.writer);
         self.claims.drop_expired(now)
     }

@@ -17,6 +17,7 @@ mod rows;
 mod settings;
 mod tables;
 mod torn;
+mod traces;
 mod young;
 
 pub use database::Fault;

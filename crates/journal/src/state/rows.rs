@@ -15,6 +15,7 @@
 //!                     9 length connection id       ->                its dead letters
 //! kept/dead-letters   id                           -> letter (see letters.rs)
 //! kept/first-claims-S number hash                  -> place
+//! kept/traces         partition length connection through -> first value
 //! derived/rows        1 partition                  -> seq            watermark
 //!                     2 first-seq                  -> number         index generation
 //!                     3 partition                  -> sequence       last entry, in a cluster
@@ -28,11 +29,11 @@
 //! an index generation; `~seq` has its bits turned, so that the newest comes
 //! first.
 
-use bytes::{Buf as _, BufMut as _};
+use bytes::{Buf as _, BufMut as _, Bytes};
 
 use crate::index::{ClaimKey, Term};
 use crate::place::{Partition, Place, Seq};
-use crate::settle::DeadLetterId;
+use crate::settle::{DeadLetterId, Trace};
 
 /// The kind of the row that says nothing.
 pub(super) const TICK: u8 = 0;
@@ -101,6 +102,44 @@ pub(super) fn letter_of(connection: &str, id: DeadLetterId) -> Vec<u8> {
     let mut key = letters_of(connection);
     key.put_u64(id.get());
     key
+}
+
+/// The beginning of the keys of a connection's traces in a partition. The names
+/// of connections that settle are never longer than a length can say.
+pub(super) fn traces_of(partition: Partition, connection: &str) -> Vec<u8> {
+    let mut key = Vec::with_capacity(12 + connection.len());
+    key.put_u16(partition.get());
+    key.put_u16(u16::try_from(connection.len()).unwrap_or(u16::MAX));
+    key.extend_from_slice(connection.as_bytes());
+    key
+}
+
+/// The key of a trace of this owner through that record.
+pub(super) fn trace(mut owner: Vec<u8>, through: Seq) -> Vec<u8> {
+    owner.put_u64(through.get());
+    owner
+}
+
+/// Whose the trace with this key is.
+pub(super) fn trace_owner(key: &[u8]) -> Option<&[u8]> {
+    key.split_last_chunk::<8>().map(|(owner, _)| owner)
+}
+
+/// What is kept of a trace beside its key.
+pub(super) fn trace_value(trace: &Trace) -> Vec<u8> {
+    let mut value = Vec::with_capacity(8 + trace.value.len());
+    value.put_u64(trace.first.get());
+    value.extend_from_slice(&trace.value);
+    value
+}
+
+/// The trace that a key and a value hold.
+pub(super) fn parse_trace(key: &[u8], mut value: Bytes) -> Option<Trace> {
+    Some(Trace {
+        through: last_number(key).map(Seq::new)?,
+        first: value.try_get_u64().map(Seq::new).ok()?,
+        value,
+    })
 }
 
 /// The key of a first-only claim.
@@ -205,12 +244,31 @@ mod tests {
         }
 
         #[test]
+        fn a_trace_reads_back_from_its_row(
+            owner in ".{0,9}",
+            (first, through) in any::<(u64, u64)>(),
+            value in proptest::collection::vec(any::<u8>(), 0..20),
+        ) {
+            let owner = traces_of(Partition::ZERO, &owner);
+            let written = Trace {
+                first: Seq::new(first),
+                through: Seq::new(through),
+                value: value.into(),
+            };
+            let key = trace(owner.clone(), written.through);
+            prop_assert_eq!(trace_owner(&key), Some(owner.as_slice()));
+            let read = parse_trace(&key, trace_value(&written).into());
+            prop_assert_eq!(read, Some(written));
+        }
+
+        #[test]
         fn any_bytes_are_a_value_or_none(bytes in proptest::collection::vec(any::<u8>(), 0..20)) {
             let number = parse_number(&bytes);
             prop_assert_eq!(number.is_some(), bytes.len() == 8);
             if let Some(there) = parse_place(&bytes) {
-                prop_assert_eq!(place(there), bytes);
+                prop_assert_eq!(place(there), bytes.clone());
             }
+            let _ = parse_trace(&bytes, bytes.clone().into());
         }
     }
 

@@ -169,6 +169,7 @@ pub(crate) fn settlement(connection: &str, through: u64) -> Settlement {
         through: seq(through),
         claims: Vec::new(),
         dead_letters: Vec::new(),
+        traces: Vec::new(),
     }
 }
 

@@ -152,6 +152,7 @@ impl Feed {
                 through: cursor,
                 claims: self.claims(entries, carried),
                 dead_letters: Vec::new(),
+                traces: Vec::new(),
             };
             n_claims += settlement.claims.len();
             if !settlement.claims.is_empty() {
@@ -211,6 +212,7 @@ impl Feed {
                 through: self.cursor().await?,
                 claims: Vec::new(),
                 dead_letters,
+                traces: Vec::new(),
             };
             let settled = self.journal.settle(settlement).await;
             settled.context("cannot bury letters that were carried over")?;

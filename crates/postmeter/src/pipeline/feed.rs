@@ -371,6 +371,7 @@ impl Feed {
             through: *through,
             claims: claims.clone(),
             dead_letters: dead_letters.clone(),
+            traces: Vec::new(),
         };
         self.journal
             .settle(settlement)

@@ -21,7 +21,7 @@ use crate::lock::lock;
 use crate::peers::Duty;
 use crate::place::{Place, Seq};
 use crate::record::Verdict;
-use crate::settle::{NewDeadLetter, Settlement};
+use crate::settle::{NewDeadLetter, Settlement, Trace};
 use crate::state::Fault;
 
 impl From<WireError> for StateError {
@@ -284,6 +284,20 @@ impl Partition {
         let view = Arc::clone(&self.view);
         let holders = blocking(move || view.firsts.first_claims(&connection, &keys)).await;
         holders
+            .ok_or(StateError::Stopping)?
+            .map_err(StateError::Storage)
+    }
+
+    pub(crate) async fn traces(
+        &self,
+        connection: String,
+        seq: Seq,
+        limit: usize,
+    ) -> Result<Vec<Trace>, StateError> {
+        let view = Arc::clone(&self.view);
+        let place = Place::new(self.number, seq);
+        let found = blocking(move || view.firsts.traces(&connection, place, limit)).await;
+        found
             .ok_or(StateError::Stopping)?
             .map_err(StateError::Storage)
     }

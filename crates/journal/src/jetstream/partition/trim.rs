@@ -13,7 +13,7 @@ use crate::jetstream::blocking;
 use crate::jetstream::numbering::{Anchor, Pack};
 use crate::journal::StateError;
 use crate::lock::lock;
-use crate::place::Seq;
+use crate::place::{Place, Seq};
 
 /// The part of the byte budget that trimming keeps free, so that intake need
 /// not wait for it: one in this many.
@@ -120,11 +120,11 @@ impl Partition {
 
     /// Lets go of what the view knows of trimmed records and expired claims.
     pub(crate) async fn trim_view(&self, now: Timestamp) -> Result<(), StateError> {
-        let first = self.begins_at().seq;
+        let first = Place::new(self.number, self.begins_at().seq);
         let view = Arc::clone(&self.view);
         let trimmed = blocking(move || {
-            view.index.trim(first, now)?;
-            view.firsts.trim(now)
+            view.index.trim(first.seq, now)?;
+            view.firsts.trim(first, now)
         });
         let trimmed = trimmed.await.ok_or(StateError::Stopping)?;
         trimmed.map_err(StateError::Storage)
