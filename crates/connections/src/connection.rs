@@ -34,6 +34,12 @@ impl Connections {
             .iter()
             .find(|connection| connection.name.as_str() == name)
     }
+
+    /// Every secret that is named, in the document's order.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
+        let workspaces = self.workspaces.iter().flat_map(Workspace::secrets);
+        workspaces.chain(self.connections.iter().map(|each| &each.write_key))
+    }
 }
 
 /// A Customer.io workspace: the origin of events.
@@ -45,6 +51,50 @@ pub struct Workspace {
     pub signature: Signature,
     /// How far the signed timestamp may be from now; not checked by default.
     pub timestamp_tolerance: Option<Duration>,
+    /// Where the names of its campaigns and messages are looked up; nowhere where
+    /// there is no key.
+    pub app_api: Option<AppApi>,
+}
+
+impl Workspace {
+    fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
+        let keys: &[SecretRef] = match &self.signature {
+            Signature::Keys(keys) => keys,
+            Signature::Off => &[],
+        };
+        keys.iter().chain(self.app_api.iter().map(|api| &api.key))
+    }
+}
+
+/// Customer.io's App API, as one workspace may ask it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AppApi {
+    /// The workspace's App API key.
+    pub key: SecretRef,
+    /// Which of them.
+    pub target: AppApiTarget,
+}
+
+/// Which App API a workspace is in.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AppApiTarget {
+    /// `https://api.customer.io`.
+    Us,
+    /// `https://api-eu.customer.io`.
+    Eu,
+    /// Anything that speaks Customer.io's App API, such as an emulator.
+    Url(Endpoint),
+}
+
+impl AppApiTarget {
+    /// The base URL, without a slash at its end.
+    pub fn url(&self) -> String {
+        match self {
+            AppApiTarget::Us => "https://api.customer.io".to_owned(),
+            AppApiTarget::Eu => "https://api-eu.customer.io".to_owned(),
+            AppApiTarget::Url(url) => url.to_string().trim_end_matches('/').to_owned(),
+        }
+    }
 }
 
 /// How a workspace's requests prove where they come from.
@@ -69,12 +119,53 @@ pub struct Connection {
     pub workspace: Name,
     /// Whether it sends. Events are journaled either way.
     pub enabled: bool,
+    /// Whether it holds still although it is enabled: it sends nothing, keeps its
+    /// place, and what it has not sent is never trimmed.
+    pub paused: bool,
     /// The Segment source's write key.
     pub write_key: SecretRef,
     /// Which Segment it goes to.
     pub target: Target,
     /// What it sends, and in which form.
     pub options: Options,
+}
+
+/// A connection before it has an id: everything that a person decides.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewConnection {
+    /// What people call it.
+    pub name: Name,
+    /// A free text beside the name.
+    pub label: Option<String>,
+    /// Where its events come from.
+    pub workspace: Name,
+    /// Whether it sends.
+    pub enabled: bool,
+    /// Whether it holds still although it is enabled.
+    pub paused: bool,
+    /// The Segment source's write key.
+    pub write_key: SecretRef,
+    /// Which Segment it goes to.
+    pub target: Target,
+    /// What it sends, and in which form.
+    pub options: Options,
+}
+
+impl NewConnection {
+    /// The connection that has this id from now on.
+    pub fn with_id(self, id: ConnectionId) -> Connection {
+        Connection {
+            id,
+            name: self.name,
+            label: self.label,
+            workspace: self.workspace,
+            enabled: self.enabled,
+            paused: self.paused,
+            write_key: self.write_key,
+            target: self.target,
+            options: self.options,
+        }
+    }
 }
 
 /// Which Segment a connection sends to.
@@ -150,6 +241,25 @@ impl Default for Options {
 }
 
 impl Connection {
+    /// All of it but the id.
+    pub fn without_id(&self) -> NewConnection {
+        NewConnection {
+            name: self.name.clone(),
+            label: self.label.clone(),
+            workspace: self.workspace.clone(),
+            enabled: self.enabled,
+            paused: self.paused,
+            write_key: self.write_key.clone(),
+            target: self.target.clone(),
+            options: self.options.clone(),
+        }
+    }
+
+    /// Whether it is to send now.
+    pub fn is_sending(&self) -> bool {
+        self.enabled && !self.paused
+    }
+
     /// The options in the form that shaping takes.
     pub fn shape_options(&self) -> shape::Options {
         let written = &self.options;

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use shape::{FirstPer, NewKinds, SendFrequency};
 
-use crate::connection::{Connection, Connections, Options, Signature, Target, Workspace};
+use crate::connection::{AppApi, AppApiTarget, Connections, NewConnection, Options};
+use crate::connection::{Signature, Target, Workspace};
+use crate::id::ConnectionId;
 
 impl Connections {
     /// The document: what `apply` takes back without a difference.
@@ -13,7 +15,8 @@ impl Connections {
     /// be changed; the rare ones only where they differ from the default.
     pub fn to_toml(&self) -> String {
         let workspaces = self.workspaces.iter().map(workspace);
-        let connections = self.connections.iter().map(connection);
+        let connections = self.connections.iter();
+        let connections = connections.map(|each| connection(Some(&each.id), &each.without_id()));
         let tables: Vec<String> = workspaces.chain(connections).collect();
         tables.join("\n")
     }
@@ -29,18 +32,32 @@ fn workspace(workspace: &Workspace) -> String {
     if let Some(tolerance) = workspace.timestamp_tolerance {
         out.raw("timestamp_tolerance_s", tolerance.as_secs());
     }
+    if let Some(AppApi { key, target }) = &workspace.app_api {
+        out.text("app_api_key", &key.to_string());
+        match target {
+            AppApiTarget::Us => out.text("app_api_region", "us"),
+            AppApiTarget::Eu => out.text("app_api_region", "eu"),
+            AppApiTarget::Url(_) => out.text("app_api_url", &target.url()),
+        }
+    }
     out.0
 }
 
-fn connection(connection: &Connection) -> String {
+/// A connection's table; one that has no id yet gets it when the document is read.
+pub(crate) fn connection(id: Option<&ConnectionId>, connection: &NewConnection) -> String {
     let mut out = Table::headed("[[connection]]");
     out.text("name", connection.name.as_str());
-    out.text("id", connection.id.as_str());
+    if let Some(id) = id {
+        out.text("id", id.as_str());
+    }
     if let Some(label) = &connection.label {
         out.text("label", label);
     }
     out.text("workspace", connection.workspace.as_str());
     out.raw("enabled", connection.enabled);
+    if connection.paused {
+        out.raw("paused", true);
+    }
     out.text("write_key", &connection.write_key.to_string());
     match &connection.target {
         Target::Us => out.text("region", "us"),

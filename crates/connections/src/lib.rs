@@ -6,13 +6,14 @@
 //! [`Connections`]. The same document is what the journal's settings keep, what
 //! `export` prints and what `apply` takes, so the three always agree.
 //!
-//! Secrets are named, never held: the document says `env:NAME` or `file:PATH`,
-//! and [`Connections::unlock`] reads them when they are needed. This crate knows
+//! Secrets are named, never held: the document says `env:NAME`, `file:PATH` or
+//! `kept:ID`, and [`Connections::unlock`] reads them when they are needed. This crate knows
 //! nothing of HTTP and nothing of where the document came from.
 
 mod connection;
 mod diff;
 mod document;
+mod edit;
 mod export;
 mod id;
 mod mistakes;
@@ -21,12 +22,14 @@ mod secret;
 mod store;
 mod unlock;
 
-pub use connection::{Connection, Connections, Signature, Target, Workspace};
+pub use connection::{AppApi, AppApiTarget, Connection, Connections, NewConnection, Options};
+pub use connection::{Signature, Target, Workspace};
 pub use diff::Change;
 pub use document::{Document, Fields};
+pub use edit::Edit;
 pub use id::{ConnectionId, Name};
 pub use mistakes::{Mistake, Mistakes};
 pub use parse::Written;
-pub use secret::{Environment, Secret, SecretError, SecretRef};
+pub use secret::{Environment, Secret, SecretError, SecretRef, Secrets};
 pub use store::{Confirmation, LoadError, SaveError, Settings};
-pub use unlock::{Unlocked, UnlockedConnection, UnlockedWorkspace};
+pub use unlock::{Unlocked, UnlockedAppApi, UnlockedConnection, UnlockedWorkspace};

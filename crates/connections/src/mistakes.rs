@@ -45,6 +45,24 @@ impl Mistakes {
         Err(Mistakes(mistakes))
     }
 
+    /// A single one, of no line.
+    pub(crate) fn single(at: String, what: String) -> Mistakes {
+        Mistakes(vec![Mistake {
+            line: None,
+            at,
+            what,
+            hint: None,
+        }])
+    }
+
+    /// The same without lines, for a document that nobody has before their eyes.
+    pub(crate) fn without_lines(mut self) -> Mistakes {
+        for mistake in &mut self.0 {
+            mistake.line = None;
+        }
+        self
+    }
+
     /// Each of them.
     pub fn iter(&self) -> impl Iterator<Item = &Mistake> {
         self.0.iter()

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use dispatch::Endpoint;
+use dispatch::{Endpoint, EndpointError};
 use shape::{FirstPer, NewKinds, PayloadVersion, Selection, SendFrequency};
 
-use crate::connection::{Connection, Connections, Options, Signature, Target, Workspace};
+use crate::connection::{AppApi, AppApiTarget, Connections, NewConnection, Options};
+use crate::connection::{Signature, Target, Workspace};
 use crate::document::{Document, Fields};
 use crate::id::{ConnectionId, Name};
 use crate::mistakes::{Mistakes, nearest};
@@ -22,13 +23,7 @@ pub struct Written {
 #[derive(Clone, Debug)]
 struct WrittenConnection {
     id: Option<ConnectionId>,
-    name: Name,
-    label: Option<String>,
-    workspace: Name,
-    enabled: bool,
-    write_key: SecretRef,
-    target: Target,
-    options: Options,
+    rest: NewConnection,
 }
 
 impl Written {
@@ -56,22 +51,14 @@ impl Written {
     pub fn settle_ids(self, current: &Connections) -> Result<Connections, getrandom::Error> {
         let id = |written: &WrittenConnection| match &written.id {
             Some(id) => Ok(id.clone()),
-            None => match current.named(written.name.as_str()) {
+            None => match current.named(written.rest.name.as_str()) {
                 Some(namesake) => Ok(namesake.id.clone()),
                 None => ConnectionId::random(),
             },
         };
         let connections = self.connections.into_iter().map(|written| {
-            Ok(Connection {
-                id: id(&written)?,
-                name: written.name,
-                label: written.label,
-                workspace: written.workspace,
-                enabled: written.enabled,
-                write_key: written.write_key,
-                target: written.target,
-                options: written.options,
-            })
+            let id = id(&written)?;
+            Ok(written.rest.with_id(id))
         });
         Ok(Connections {
             connections: connections.collect::<Result<_, getrandom::Error>>()?,
@@ -89,6 +76,7 @@ fn read_workspaces(top: &mut Fields<'_, '_>) -> NamedWorkspaces {
     for mut fields in top.tables("workspace") {
         let Some(written) = fields.required_text("name") else {
             read_signature(&mut fields);
+            read_app_api(&mut fields);
             fields.end();
             continue;
         };
@@ -101,11 +89,13 @@ fn read_workspaces(top: &mut Fields<'_, '_>) -> NamedWorkspaces {
         let tolerance = fields
             .number("timestamp_tolerance_s", 1)
             .map(Duration::from_secs);
+        let app_api = read_app_api(&mut fields);
         fields.end();
         let workspace = name.zip(signature).map(|(name, signature)| Workspace {
             name,
             signature,
             timestamp_tolerance: tolerance,
+            app_api,
         });
         named.push((written, workspace));
     }
@@ -144,6 +134,41 @@ fn read_signature(fields: &mut Fields<'_, '_>) -> Option<Signature> {
             None
         }
     }
+}
+
+/// Where names are looked up; none where no key is written, or a wrong one, which
+/// is a mistake then.
+fn read_app_api(fields: &mut Fields<'_, '_>) -> Option<AppApi> {
+    let has_key = fields.has("app_api_key");
+    let key = fields.text("app_api_key");
+    let key = key.and_then(|text| secret(fields, "app_api_key", &text));
+    let regions = [("us", AppApiTarget::Us), ("eu", AppApiTarget::Eu)];
+    let region = fields.word("app_api_region", &regions);
+    let url = fields
+        .parsed("app_api_url", app_api_url)
+        .map(AppApiTarget::Url);
+    for place in ["app_api_region", "app_api_url"] {
+        if fields.has(place) && !has_key {
+            let hint = "it belongs to app_api_key = \"env:NAME\"";
+            fields.mistake(place, "has no effect here", Some(hint.to_owned()));
+        }
+    }
+    if fields.has("app_api_region") && fields.has("app_api_url") {
+        let what = "is there beside a region: keep one of the two";
+        fields.mistake("app_api_url", what, None);
+    }
+    let target = url.or(region).unwrap_or(AppApiTarget::Us);
+    key.map(|key| AppApi { key, target })
+}
+
+fn app_api_url(text: &str) -> Result<Endpoint, String> {
+    Endpoint::parse(text).map_err(|error| match error {
+        // Its own words name Segment's address.
+        EndpointError::NotAUrl(_) => {
+            "is not an absolute URL such as https://api.customer.io".to_owned()
+        }
+        error => error.to_string(),
+    })
 }
 
 fn secret(fields: &Fields<'_, '_>, key: &str, text: &str) -> Option<SecretRef> {
@@ -195,19 +220,23 @@ fn read_connection(
     let label = fields.text("label");
     let workspace = read_workspace_name(fields, workspaces);
     let enabled = fields.switch("enabled").unwrap_or(true);
+    let paused = fields.switch("paused").unwrap_or(false);
     let write_key = fields.required_text("write_key");
     let write_key = write_key.and_then(|text| secret(fields, "write_key", &text));
     let target = read_target(fields);
     let options = read_options(fields);
     Some(WrittenConnection {
         id,
-        name: name?,
-        label,
-        workspace: workspace?,
-        enabled,
-        write_key: write_key?,
-        target: target?,
-        options,
+        rest: NewConnection {
+            name: name?,
+            label,
+            workspace: workspace?,
+            enabled,
+            paused,
+            write_key: write_key?,
+            target: target?,
+            options,
+        },
     })
 }
 

@@ -1,5 +1,7 @@
 //! Keeps the connections in the journal's settings.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use journal::{Journal, PutError, Revision, StateError};
@@ -8,6 +10,7 @@ use crate::connection::{Connection, Connections};
 use crate::id::ConnectionId;
 use crate::mistakes::Mistakes;
 use crate::parse::Written;
+use crate::secret::{Secret, SecretRef};
 
 /// The setting that holds the document.
 const DOCUMENT: &str = "connections";
@@ -44,9 +47,18 @@ pub enum SaveError {
     /// What was there before could not be read.
     #[error("cannot read what the journal has kept")]
     Read(#[from] StateError),
+    /// It cannot be a secret: there is nothing in it, or far too much.
+    #[error("a secret has 1 to {} bytes", Settings::MAX_SECRET_BYTES)]
+    NoSecret,
+    /// The system has no randomness for an id.
+    #[error("the system has no randomness for an id")]
+    Randomness(#[source] getrandom::Error),
 }
 
 impl Settings {
+    /// The longest secret that is kept, in bytes.
+    pub const MAX_SECRET_BYTES: usize = 4096;
+
     /// The settings of `journal`.
     pub fn of(journal: Journal) -> Settings {
         Settings { journal }
@@ -104,6 +116,77 @@ impl Settings {
         self.journal.put_setting(&key, value, revision).await?;
         Ok(())
     }
+}
+
+/// Secrets that somebody pasted into the console.
+impl Settings {
+    /// Keeps a secret, durably, and says under which id. White space around it is
+    /// dropped: it comes from copying.
+    ///
+    /// It stays until [`Settings::drop_secrets`] finds that a document named it
+    /// and the next one does not.
+    pub async fn keep_secret(&self, secret: &str) -> Result<SecretRef, SaveError> {
+        let secret = secret.trim();
+        if secret.is_empty() || secret.len() > Settings::MAX_SECRET_BYTES {
+            return Err(SaveError::NoSecret);
+        }
+        let random = getrandom::u64().map_err(SaveError::Randomness)?;
+        let id = format!("{random:016x}");
+        let value = Bytes::from(secret.to_owned());
+        self.journal
+            .put_setting(&kept_under(&id), value, None)
+            .await?;
+        Ok(SecretRef::Kept(id))
+    }
+
+    /// The kept secrets that `connections` name, by id; without those that are not
+    /// there, which [`Connections::unlock`] reports.
+    pub async fn kept_secrets(
+        &self,
+        connections: &Connections,
+    ) -> Result<BTreeMap<String, Secret>, StateError> {
+        let mut kept = BTreeMap::new();
+        for id in kept_ids(connections) {
+            let setting = self.journal.setting(&kept_under(id)).await?;
+            let text = setting.and_then(|setting| String::from_utf8(setting.value.to_vec()).ok());
+            if let Some(text) = text.filter(|text| !text.is_empty()) {
+                kept.insert(id.to_owned(), Secret::new(text));
+            }
+        }
+        Ok(kept)
+    }
+
+    /// Erases the kept secrets that `before` names and `after` does not.
+    pub async fn drop_secrets(
+        &self,
+        before: &Connections,
+        after: &Connections,
+    ) -> Result<(), SaveError> {
+        for id in kept_ids(before).difference(&kept_ids(after)) {
+            let key = kept_under(id);
+            if let Some(setting) = self.journal.setting(&key).await? {
+                let revision = Some(setting.revision);
+                self.journal
+                    .put_setting(&key, Bytes::new(), revision)
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn kept_ids(connections: &Connections) -> BTreeSet<&str> {
+    let mut ids = BTreeSet::new();
+    for secret in connections.secrets() {
+        if let SecretRef::Kept(id) = secret {
+            ids.insert(id.as_str());
+        }
+    }
+    ids
+}
+
+fn kept_under(id: &str) -> String {
+    format!("secret/{id}")
 }
 
 /// Where a connection sends, and as whom: what a confirmation holds for.

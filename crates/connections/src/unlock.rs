@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
-use dispatch::{Destination, WriteKey, write_key_warning};
+use dispatch::{Destination, Endpoint, WriteKey, write_key_warning};
 
-use crate::connection::{Connection, Connections, Signature, Workspace};
+use crate::connection::{AppApi, AppApiTarget, Connection, Connections, Signature, Workspace};
 use crate::mistakes::{Mistake, Mistakes};
-use crate::secret::{Environment, Secret, SecretRef};
+use crate::secret::{Secret, SecretRef, Secrets};
 
 /// Connections with their secrets: what a server runs on.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +26,17 @@ pub struct UnlockedWorkspace {
     pub workspace: Workspace,
     /// The keys; empty only where signatures are off.
     pub signing_keys: Vec<Secret>,
+    /// Where its names are looked up, if anywhere.
+    pub app_api: Option<UnlockedAppApi>,
+}
+
+/// A workspace's App API with its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnlockedAppApi {
+    /// The key.
+    pub key: Secret,
+    /// The base URL, without a slash at its end.
+    pub url: String,
 }
 
 /// A connection with its write key.
@@ -42,9 +53,9 @@ impl Connections {
     ///
     /// # Errors
     /// Every secret that cannot be read, at once.
-    pub fn unlock(&self, environment: Environment<'_>) -> Result<Unlocked, Mistakes> {
+    pub fn unlock(&self, secrets: Secrets<'_>) -> Result<Unlocked, Mistakes> {
         let mut reader = Reader {
-            environment,
+            secrets,
             mistakes: Vec::new(),
             warnings: Vec::new(),
         };
@@ -71,7 +82,7 @@ impl Connections {
 }
 
 struct Reader<'e> {
-    environment: Environment<'e>,
+    secrets: Secrets<'e>,
     mistakes: Vec<Mistake>,
     warnings: Vec<String>,
 }
@@ -93,7 +104,25 @@ impl Reader<'_> {
         UnlockedWorkspace {
             workspace: workspace.clone(),
             signing_keys,
+            app_api: self.app_api(workspace),
         }
+    }
+
+    fn app_api(&mut self, workspace: &Workspace) -> Option<UnlockedAppApi> {
+        let AppApi { key, target } = workspace.app_api.as_ref()?;
+        let name = &workspace.name;
+        if let AppApiTarget::Url(url) = target
+            && travels_in_clear(url)
+        {
+            self.warnings.push(format!(
+                "workspace {name}: {url} is not https, so the App API key travels in clear"
+            ));
+        }
+        let key = self.read(&format!("workspace {name}: app_api_key"), key)?;
+        Some(UnlockedAppApi {
+            key,
+            url: target.url(),
+        })
     }
 
     fn connection(&mut self, connection: &Connection) -> Option<UnlockedConnection> {
@@ -106,7 +135,7 @@ impl Reader<'_> {
         if let Some(warning) = write_key_warning(key.reveal()) {
             self.warnings.push(format!("connection {name}: {warning}"));
         }
-        if endpoint.is_plaintext() && !is_this_machine(endpoint.host()) {
+        if travels_in_clear(&endpoint) {
             self.warnings.push(format!(
                 "connection {name}: {endpoint} is not https, so the write key travels in clear"
             ));
@@ -123,7 +152,7 @@ impl Reader<'_> {
     }
 
     fn read(&mut self, at: &str, secret: &SecretRef) -> Option<Secret> {
-        match secret.read(self.environment) {
+        match secret.read(self.secrets) {
             Ok(secret) => Some(secret),
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
@@ -137,6 +166,10 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+fn travels_in_clear(endpoint: &Endpoint) -> bool {
+    endpoint.is_plaintext() && !is_this_machine(endpoint.host())
 }
 
 /// Whether what is sent to `host` stays on this machine.

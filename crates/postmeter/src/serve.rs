@@ -247,6 +247,7 @@ async fn house_round(operator: &Operator, observer: &Observer) -> anyhow::Result
         if !connection.enabled {
             continue;
         }
+        // A paused one goes on where it stands, so its records are kept as well.
         for partition in operator.journal.partitions() {
             let settled = operator.settled(&connection, partition).await?;
             keep.push((partition, settled.next()));

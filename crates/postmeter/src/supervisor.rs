@@ -1,4 +1,4 @@
-//! Keeps one feed running for each enabled connection and partition.
+//! Keeps one feed running for each connection that sends, and partition.
 //!
 //! When the operator decides anew, feeds whose connection is gone or different
 //! stop, finish what is in flight, and only then their successors start: two
@@ -82,22 +82,22 @@ pub(crate) async fn run(
 /// Stops what is not wanted any more, and starts what does not run yet.
 fn reconcile(workshop: &Workshop, wanted: &Unlocked, running: &Running, tasks: &mut JoinSet<()>) {
     let mut lines = running.lines();
-    let enabled = wanted
+    let sending = wanted
         .connections
         .iter()
-        .filter(|each| each.connection.enabled);
-    let enabled: BTreeMap<&ConnectionId, &UnlockedConnection> =
-        enabled.map(|each| (&each.connection.id, each)).collect();
+        .filter(|each| each.connection.is_sending());
+    let sending: BTreeMap<&ConnectionId, &UnlockedConnection> =
+        sending.map(|each| (&each.connection.id, each)).collect();
     let mut leaving = BTreeMap::new();
     lines.retain(|id, line| {
-        let stays = enabled.get(id).is_some_and(|each| line.is_for(each));
+        let stays = sending.get(id).is_some_and(|each| line.is_for(each));
         if !stays {
             line.stop.cancel();
             leaving.insert(id.clone(), line.ended.clone());
         }
         stays
     });
-    for (id, connection) in enabled {
+    for (id, connection) in sending {
         if lines.contains_key(id) {
             continue;
         }

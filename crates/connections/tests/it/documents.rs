@@ -164,6 +164,50 @@ fn options_that_contradict_each_other_are_mistakes() {
 }
 
 #[test]
+fn an_app_api_that_makes_no_sense_is_a_mistake_with_its_line() {
+    let head = "[[workspace]]\nname = \"a\"\nsignature = \"off\"\n";
+    let cases = [
+        (
+            "app_api_key = \"0123456789\"\n",
+            "line 4: workspace a: app_api_key",
+            "env:NAME",
+        ),
+        (
+            "app_api_key = \"env:K\"\napp_api_region = \"ue\"\n",
+            "line 5: workspace a: app_api_region",
+            "is not one of \"us\", \"eu\"",
+        ),
+        (
+            "app_api_key = \"env:K\"\napp_api_url = \"x.example.com\"\n",
+            "line 5: workspace a: app_api_url",
+            "https://api.customer.io",
+        ),
+        (
+            "app_api_key = \"env:K\"\napp_api_region = \"eu\"\napp_api_url = \"http://x.example.com\"\n",
+            "line 6: workspace a: app_api_url",
+            "keep one of the two",
+        ),
+        (
+            "app_api_region = \"eu\"\n",
+            "line 4: workspace a: app_api_region",
+            "has no effect here",
+        ),
+    ];
+    for (more, at, words) in cases {
+        assert_mistakes(&format!("{head}{more}"), &[(at, words)]);
+    }
+}
+
+#[test]
+fn a_connection_is_paused_only_where_it_says_so() {
+    assert!(!read(EXAMPLE).connections()[0].paused);
+    assert!(!read(EXAMPLE).to_toml().contains("paused"));
+    let paused = read(&EXAMPLE.replace("region = \"us\"", "paused = true"));
+    assert!(paused.connections()[0].enabled && !paused.connections()[0].is_sending());
+    assert!(paused.to_toml().contains("paused = true"));
+}
+
+#[test]
 fn a_secret_in_clear_is_refused_and_not_repeated() {
     let key = "abcdefghijklmnopqrstuvwxyz012345";
     let found = mistakes(&EXAMPLE.replace("env:SEGMENT_WRITE_KEY", key)).to_string();
@@ -202,7 +246,7 @@ fn a_namesake_keeps_its_id_and_a_renamed_connection_is_still_itself() {
 fn a_difference_names_what_is_added_removed_and_changed() {
     let before = read(EVERY_OPTION);
     let after = EVERY_OPTION
-        .replace("region = \"eu\"\n", "")
+        .replace("\nregion = \"eu\"\n", "\n")
         .replace("name = \"lab\"", "name = \"labor\"");
     let after = after.replace("workspace = \"lab\"", "workspace = \"labor\"");
     let after = after.replace("send_back = true", "send_back = false");

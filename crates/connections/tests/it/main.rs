@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod documents;
+mod edits;
 mod secrets;
 mod settings;
 
@@ -40,10 +41,14 @@ pub(crate) const EVERY_OPTION: &str = r#"
 name = "acme"
 signing_keys = ["env:OLD", "file:/run/secrets/new"]
 timestamp_tolerance_s = 300
+app_api_key = "kept:0a-1b"
+app_api_region = "eu"
 
 [[workspace]]
 name = "lab"
 signature = "off"
+app_api_key = "env:APP_API_KEY"
+app_api_url = "http://127.0.0.1:9200/app"
 
 [[connection]]
 name = "everything"
@@ -51,6 +56,7 @@ id = "c-fixed"
 label = "a \"label\" with \\ and ✓"
 workspace = "acme"
 enabled = false
+paused = true
 write_key = "file:/run/secrets/key"
 endpoint = "https://gateway.example.com/segment"
 events = ["*_clicked", "customer_subscribed"]

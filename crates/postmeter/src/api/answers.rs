@@ -23,6 +23,7 @@ pub(super) fn status(status: &Status, unanswered: &[String]) -> Value {
         "workspace": connection.workspace.as_str(),
         "endpoint": connection.target.endpoint().to_string(),
         "enabled": connection.enabled,
+        "paused": connection.paused,
         "payload_version": connection.options.payload_version.to_string(),
         "state": state,
         "reason": reason,
@@ -43,6 +44,10 @@ fn holder(holder: &Holder) -> Value {
 fn state(status: &Status, unanswered: &[String]) -> (&'static str, Option<String>) {
     if !status.connection.enabled {
         return ("disabled", None);
+    }
+    if status.connection.paused {
+        let why = "it keeps its place until somebody lets it go on";
+        return ("paused", Some(why.to_owned()));
     }
     if let Some(Waiting {
         since,

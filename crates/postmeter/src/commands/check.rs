@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use super::serve::{read_connections, unlock};
+use super::serve::{Offline, read_connections, unlock};
 use super::{EXIT_MISTAKE, print, talk, tell};
 use crate::cli::CheckArgs;
 use crate::config::{Config, Engine};
@@ -61,7 +61,12 @@ fn check_folder(config: &Config) -> anyhow::Result<()> {
 }
 
 fn check_connections(path: &Path) -> anyhow::Result<String> {
-    let unlocked = unlock(&read_connections(path)?)?;
+    let Offline { unlocked, unread } = unlock(&read_connections(path)?)?;
+    for secret in unread {
+        talk(format_args!(
+            "note: {secret} is in a server's journal, so it was not read"
+        ));
+    }
     for warning in &unlocked.warnings {
         talk(format_args!("warning: {warning}"));
     }

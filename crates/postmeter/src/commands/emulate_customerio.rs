@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use connections::Secrets;
 use emulator::customerio::{
     Campaign, Content, Event, Next, Outcome, Progress, Report, Sender, SigningKey, read_events,
 };
@@ -17,7 +18,7 @@ pub(super) fn run(args: &CustomerioArgs) -> anyhow::Result<ExitCode> {
     start_logging("warn");
     let key = args
         .signing_key
-        .read(&environment)
+        .read(Secrets::without_kept(&environment))
         .context("cannot read the signing key")?;
     let sender = Sender {
         signing_key: Some(SigningKey::new(key.reveal())),

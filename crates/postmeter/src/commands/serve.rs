@@ -1,10 +1,11 @@
 //! `postmeter serve`: the server, until a signal.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use connections::{Connections, Unlocked, Written};
+use connections::{Connections, Secret, SecretRef, Secrets, Unlocked, Written};
 
 use super::{block_on, print, start_logging, until_signal};
 use crate::cli::ServeArgs;
@@ -51,11 +52,30 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     }))
 }
 
-/// Reads the secrets that a connections file names, and gives them back.
-pub(super) fn unlock(written: &Written) -> anyhow::Result<Unlocked> {
+/// A connections file whose secrets were read without a journal.
+pub(super) struct Offline {
+    pub(super) unlocked: Unlocked,
+    /// The secrets that only the journal can tell; something stands in for them.
+    pub(super) unread: Vec<SecretRef>,
+}
+
+/// Reads the secrets that a connections file names, but for those in the journal.
+pub(super) fn unlock(written: &Written) -> anyhow::Result<Offline> {
     let connections = written.clone().settle_ids(&Connections::default())?;
-    let unlocked = connections.unlock(&environment);
-    unlocked.context("some secrets cannot be read")
+    let (mut kept, mut unread) = (BTreeMap::new(), Vec::new());
+    for secret in connections.secrets() {
+        if let SecretRef::Kept(id) = secret {
+            // As long as a write key, so that nobody warns of its length.
+            kept.insert(id.clone(), Secret::new("?".repeat(32)));
+            unread.push(secret.clone());
+        }
+    }
+    let unlocked = connections.unlock(Secrets {
+        environment: &environment,
+        kept: &kept,
+    });
+    let unlocked = unlocked.context("some secrets cannot be read")?;
+    Ok(Offline { unlocked, unread })
 }
 
 /// Reads a connections file; every mistake in it is in the error.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use connections::{Environment, Fields, Secret, SecretError, SecretRef};
+use connections::{Environment, Fields, Secret, SecretError, SecretRef, Secrets};
 use journal::durability::Loss;
 use journal::{Access, ClusterConfig};
 
@@ -109,7 +109,8 @@ impl Cluster {
 
 impl AccessRef {
     fn read(&self, environment: Environment<'_>) -> Result<Access, SecretError> {
-        let read = |secret: &SecretRef| secret.read(environment);
+        let secrets = Secrets::without_kept(environment);
+        let read = |secret: &SecretRef| secret.read(secrets);
         let text = |secret: Secret| secret.reveal().to_owned();
         Ok(match self {
             AccessRef::Anyone => Access::Anyone,

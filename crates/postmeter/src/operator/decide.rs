@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use connections::{Change, Connections, Mistakes, SaveError, Unlocked, UnlockedWorkspace, Written};
+use connections::{Change, Connections, Mistakes, SaveError, Secrets, Unlocked};
+use connections::{UnlockedWorkspace, Written};
 use journal::{PutError, Revision, Seq};
 use receive::{Signature, SigningKey, Workspace};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::Operator;
 use crate::cli::EnableFrom;
@@ -80,20 +81,30 @@ impl Operator {
     pub(crate) async fn reload(&self) -> Result<Vec<String>, ApplyError> {
         let mut decided = self.deciding.lock().await;
         let (connections, revision) = self.load().await?;
-        self.take_up(&mut decided, &connections, revision)
+        self.take_up(&mut decided, &connections, revision).await
     }
 
-    fn take_up(
+    async fn take_up(
         &self,
         decided: &mut Option<Revision>,
         connections: &Connections,
         revision: Option<Revision>,
     ) -> Result<Vec<String>, ApplyError> {
-        let unlocked = connections.unlock(&environment)?;
+        let unlocked = self.unlock(connections).await?;
         let warnings = unlocked.warnings.clone();
         *decided = revision;
         self.publish(unlocked);
         Ok(warnings)
+    }
+
+    /// Reads every secret that `connections` name, those in the journal too.
+    async fn unlock(&self, connections: &Connections) -> Result<Unlocked, ApplyError> {
+        let kept = self.settings.kept_secrets(connections).await;
+        let kept = kept.context("cannot read the secrets that the journal keeps")?;
+        Ok(connections.unlock(Secrets {
+            environment: &environment,
+            kept: &kept,
+        })?)
     }
 
     /// What is decided, whether it is in effect here or not.
@@ -127,7 +138,7 @@ impl Operator {
         let mut decided = self.deciding.lock().await;
         let (connections, newest) = self.load().await?;
         if newest != *decided {
-            self.take_up(&mut decided, &connections, newest)?;
+            self.take_up(&mut decided, &connections, newest).await?;
             info!("connections: another node has changed them");
         }
         Ok(())
@@ -155,7 +166,7 @@ impl Operator {
         let (current, revision) = self.load().await?;
         let next = written.clone().settle_ids(&current);
         let next = next.context("no randomness for an id")?;
-        let unlocked = next.unlock(&environment)?;
+        let unlocked = self.unlock(&next).await?;
         let applied = Applied {
             changes: current.changes_to(&next),
             warnings: unlocked.warnings.clone(),
@@ -170,6 +181,11 @@ impl Operator {
             };
             self.publish(unlocked);
             self.forget_the_removed(&current, &next).await?;
+            if let Err(error) = self.settings.drop_secrets(&current, &next).await {
+                // The decision stands; a secret that nobody names opens nothing here.
+                let error = anyhow::Error::from(error);
+                warn!("a secret that is used no more could not be erased: {error:#}");
+            }
         }
         Ok(applied)
     }
@@ -343,6 +359,37 @@ mod tests {
         assert_eq!(pair.other.connections().len(), 2);
         let warnings = pair.other.warnings().join("\n");
         assert!(!warnings.contains("us.key"), "{warnings}");
+    }
+
+    #[tokio::test]
+    async fn a_pasted_secret_works_on_every_node_until_nothing_names_it() {
+        let pair = Pair::new().await;
+        let settings = connections::Settings::of(pair.one.journal.clone());
+        let kept = settings.keep_secret("abcdefghijklmnopqrstuvwxyz012345");
+        let kept = kept.await.unwrap();
+        let document = |key: &str| {
+            let text = format!(
+                "[[workspace]]\nname = \"acme\"\nsignature = \"off\"\n\
+                 [[connection]]\nname = \"eu\"\nworkspace = \"acme\"\nwrite_key = \"{key}\"\n"
+            );
+            Written::parse(&text).unwrap()
+        };
+        let named = document(&kept.to_string());
+        pair.one.apply(named.clone(), NOW).await.unwrap();
+        assert!(matches!(pair.other.catch_up().await, Caught::Up));
+        let unlocked = pair.other.decided().borrow().connections[0].clone();
+        let write_key = unlocked.destination.write_key.expose().to_owned();
+        assert_eq!(write_key, "abcdefghijklmnopqrstuvwxyz012345");
+
+        let file = secret(pair.folder.path(), "eu");
+        std::fs::write(&file, write_key).unwrap();
+        let moved = document(&format!("file:{}", file.display()));
+        pair.one.apply(moved, NOW).await.unwrap();
+        let refused = pair.one.apply(named, NOW).await;
+        assert!(
+            matches!(refused, Err(ApplyError::Mistakes(_))),
+            "{refused:?}"
+        );
     }
 
     #[tokio::test]
