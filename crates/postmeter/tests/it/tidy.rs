@@ -7,12 +7,13 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Which crate may name which of ours. `postmeter` may name all.
-const ARROWS: [(&str, &[&str]); 6] = [
+const ARROWS: [(&str, &[&str]); 7] = [
     ("receive", &["journal"]),
     ("journal", &[]),
     ("shape", &[]),
     ("dispatch", &[]),
     ("connections", &["journal", "shape", "dispatch"]),
+    ("console", &["connections", "journal", "shape"]),
     ("emulator", &[]),
 ];
 

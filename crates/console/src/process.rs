@@ -1,0 +1,177 @@
+//! What the console asks of the process that it is a part of.
+//!
+//! The console knows how things are shown and typed in; how they are found out
+//! and carried out is behind this trait, so that every page can be tried without
+//! a server.
+
+use connections::{Connection, Connections, Edit, SecretRef};
+use journal::{DeadLetterId, Place};
+
+use crate::seen::{
+    AuditLine, Changed, Enabling, Explained, Filter, History, LetterSeen, Letters, Lookup,
+    Overview, Preview, Retried, Row, Span, Watched,
+};
+
+/// Something could not be found out or done just now. The text is for a person.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Trouble(pub String);
+
+/// Why a change was not made.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum NotChanged {
+    /// It has mistakes: a sentence each.
+    #[error("{}", .0.join("; "))]
+    Mistakes(Vec<String>),
+    /// What it is about is gone.
+    #[error("there is no {0}")]
+    Missing(String),
+    /// It is fine, and could not be done.
+    #[error(transparent)]
+    Trouble(#[from] Trouble),
+}
+
+/// What became of a test event.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct TestSent {
+    /// The name to look for in Segment's debugger.
+    pub event: String,
+    /// The id to look for.
+    pub message_id: String,
+    /// Whether the answer was a 2xx. Segment answers that to a wrong write key too.
+    pub accepted: bool,
+    /// The answer, in words.
+    pub answer: String,
+}
+
+/// Which dead letters an action is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// This one.
+    One(DeadLetterId),
+    /// Those of a group, by its key.
+    Group(String),
+    /// Every one.
+    All,
+}
+
+/// What every page shows beside its own matter.
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    /// How many dead letters there are.
+    pub dead_letters: u64,
+    /// Bytes of records on disk.
+    pub journal_bytes: u64,
+    /// The most there may be.
+    pub journal_max_bytes: u64,
+    /// Why events are answered 503 just now; none while they are taken.
+    pub trouble: Option<String>,
+    /// The node's name; none where there is no cluster.
+    pub node: Option<String>,
+    /// The server's version.
+    pub version: String,
+}
+
+/// The process, as the console sees it. Cheap to clone.
+pub trait Process: Clone + Send + Sync + 'static {
+    /// What every page shows. Cheap.
+    fn standing(&self) -> impl Future<Output = Standing> + Send;
+
+    /// How everything is doing.
+    fn overview(&self) -> impl Future<Output = Result<Overview, Trouble>> + Send;
+
+    /// What happened over a span.
+    fn history(&self, span: Span) -> impl Future<Output = Result<History, Trouble>> + Send;
+
+    /// What the operator decided.
+    fn decided(&self) -> impl Future<Output = Result<Connections, Trouble>> + Send;
+
+    /// Events that came by behind `after` (an earlier [`Watched::next`]), or the
+    /// newest. Looks at a bounded number of records, whatever came by.
+    fn watch(
+        &self,
+        after: Option<&str>,
+        filter: &Filter,
+        limit: usize,
+    ) -> impl Future<Output = Result<Watched, Trouble>> + Send;
+
+    /// These records as they are now; those that are gone are left out.
+    fn rows(&self, places: &[Place]) -> impl Future<Output = Result<Vec<Row>, Trouble>> + Send;
+
+    /// Everything about one record; none where it is not kept.
+    fn explain(
+        &self,
+        place: Place,
+    ) -> impl Future<Output = Result<Option<Explained>, Trouble>> + Send;
+
+    /// Records by event id, message id, delivery id, person or place.
+    fn find(&self, words: &str) -> impl Future<Output = Result<Lookup, Trouble>> + Send;
+
+    /// Recent events of the connection's workspace, as `candidate` would send them:
+    /// first those that become calls.
+    fn preview(
+        &self,
+        candidate: &Connection,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Preview>, Trouble>> + Send;
+
+    /// How many records a connection would catch up with if it were enabled.
+    fn backlog(&self, connection: &str) -> impl Future<Output = Result<u64, Trouble>> + Send;
+
+    /// Dead letters in groups.
+    fn letters(&self) -> impl Future<Output = Result<Letters, Trouble>> + Send;
+
+    /// The newest dead letters of a group, or of all, below `after`.
+    fn letters_of(
+        &self,
+        group: Option<&str>,
+        after: Option<DeadLetterId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<LetterSeen>, Trouble>> + Send;
+
+    /// One dead letter; none where it is gone.
+    fn letter(
+        &self,
+        id: DeadLetterId,
+    ) -> impl Future<Output = Result<Option<LetterSeen>, Trouble>> + Send;
+
+    /// The newest changes, newest first.
+    fn audit(&self, limit: usize) -> impl Future<Output = Result<Vec<AuditLine>, Trouble>> + Send;
+
+    /// Keeps a secret that somebody typed in, and says where.
+    fn keep_secret(
+        &self,
+        secret: &str,
+    ) -> impl Future<Output = Result<SecretRef, NotChanged>> + Send;
+
+    /// Makes a change, durably, and takes it up. A connection that becomes
+    /// enabled by it begins as `enabling` says.
+    fn edit(
+        &self,
+        edit: Edit,
+        enabling: Enabling,
+    ) -> impl Future<Output = Result<Changed, NotChanged>> + Send;
+
+    /// Sends a test event through a connection, past its queue.
+    fn send_test(
+        &self,
+        connection: &str,
+    ) -> impl Future<Output = Result<TestSent, NotChanged>> + Send;
+
+    /// Keeps that a person saw a test event arrive.
+    fn confirm(&self, connection: &str) -> impl Future<Output = Result<(), NotChanged>> + Send;
+
+    /// Makes every first-only claim of a connection free again.
+    fn reset_claims(&self, connection: &str)
+    -> impl Future<Output = Result<(), NotChanged>> + Send;
+
+    /// Reads a workspace's names anew.
+    fn refresh_names(&self, workspace: &str)
+    -> impl Future<Output = Result<(), NotChanged>> + Send;
+
+    /// Sends dead letters again, with the connection's options of now.
+    fn retry(&self, which: Which) -> impl Future<Output = Result<Retried, NotChanged>> + Send;
+
+    /// Removes dead letters for good, and says how many.
+    fn discard(&self, which: Which) -> impl Future<Output = Result<u64, NotChanged>> + Send;
+}

@@ -1,0 +1,24 @@
+//! What there is to see, as plain values: the pages show them, and the API
+//! answers the same.
+//!
+//! Everything here is a snapshot. Whoever makes one has read a clock and the
+//! journal; whoever shows one reads neither. Texts out of events are as they came
+//! and hostile: only a template that escapes may show them.
+
+mod change;
+mod event;
+mod history;
+mod letter;
+mod overview;
+
+pub use change::{AuditLine, Changed, Enabling, Origin};
+pub use event::{
+    AttemptSeen, CallSeen, Channel, Explained, Filter, Lookup, Outcome, Preview, Row, RowEnd,
+    RowKind, Told, Watched,
+};
+pub use history::{ChannelFunnel, History, Latency, Series, Span};
+pub use letter::{LetterGroup, LetterSeen, Letters, Retried};
+pub use overview::{
+    Assurance, ConnectionSeen, JournalSeen, KeySeen, LineState, NamesSeen, NodeSeen, Overview,
+    WorkspaceSeen, WorkspaceState,
+};
