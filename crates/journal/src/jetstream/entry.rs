@@ -7,18 +7,23 @@
 //!           | packs u32 first-of-first u64 (sequence u64 begins u64 records u32 bytes u32)..
 //!           | entries u32 (offset u32 second i64 key 16 terms u8
 //!                          duplicate u8 [partition u16 seq u64] (kind u8 hash 16)..)..
-//! 2 claims  n u32 (key 16 seq u64)..
+//! 2 claims  n u32 (key 16 seq u64)..: as 6, without traces
 //! 3 reset
 //! 4 fence   node, to the end
 //! 5 clear   sequence u64 seq u64
+//! 6 settled n u32 (key 16 seq u64).. | n u32 (first u64 through u64 length u32 value)..
+//! 7 forget
 //! ```
 //!
 //! Numbers are little-endian. Terms are hashes of what people search for: the
 //! values are in the log, and only there.
 
+mod settled;
+
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use xxhash_rust::xxh3::xxh3_128;
 
+pub(crate) use self::settled::Settled;
 use super::numbering::{Anchor, Pack};
 use crate::index::{ClaimKey, Term, TermKind};
 use crate::place::{Partition, Place, Seq};
@@ -30,16 +35,20 @@ const CLAIMS: u8 = 2;
 const RESET: u8 = 3;
 const FENCE: u8 = 4;
 const CLEAR: u8 = 5;
+const SETTLED: u8 = 6;
+const FORGET: u8 = 7;
 
 /// One entry of a partition's state.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Entry {
     /// Records were indexed.
     Page(Page),
-    /// A connection claimed first occurrences; its name is in the subject.
-    Claims(Vec<(ClaimKey, Seq)>),
+    /// A connection settled; its name is in the subject.
+    Settled(Settled),
     /// All claims of the connection are free again.
     Reset,
+    /// What the connection did with records is forgotten.
+    Forget,
     /// A node took over what is written on the subject.
     Fence(String),
     /// The index was thrown away; it starts over here.
@@ -104,15 +113,17 @@ impl Entry {
                 content.put_u8(PAGE);
                 encode_page(page, &mut content);
             }
-            Entry::Claims(claims) => {
+            Entry::Settled(settled) if settled.traces.is_empty() => {
                 content.put_u8(CLAIMS);
-                content.put_u32_le(length(claims.len()));
-                for (key, seq) in claims {
-                    content.put_slice(key.as_bytes());
-                    content.put_u64_le(seq.get());
-                }
+                settled.encode_claims(&mut content);
+            }
+            Entry::Settled(settled) => {
+                content.put_u8(SETTLED);
+                settled.encode_claims(&mut content);
+                settled.encode_traces(&mut content);
             }
             Entry::Reset => content.put_u8(RESET),
+            Entry::Forget => content.put_u8(FORGET),
             Entry::Fence(node) => {
                 content.put_u8(FENCE);
                 content.put_slice(node.as_bytes());
@@ -141,8 +152,16 @@ impl Entry {
         rest.advance(8);
         let entry = match rest.try_get_u8().ok()? {
             PAGE => Entry::Page(decode_page(&mut rest)?),
-            CLAIMS => Entry::Claims(decode_claims(&mut rest)?),
+            CLAIMS => Entry::Settled(Settled {
+                claims: settled::decode_claims(&mut rest)?,
+                traces: Vec::new(),
+            }),
+            SETTLED => Entry::Settled(Settled {
+                claims: settled::decode_claims(&mut rest)?,
+                traces: settled::decode_traces(&mut rest)?,
+            }),
             RESET => Entry::Reset,
+            FORGET => Entry::Forget,
             FENCE => {
                 let node = rest.split_to(rest.len());
                 Entry::Fence(String::from_utf8(node.into()).ok()?)
@@ -267,15 +286,6 @@ fn terms(rest: &mut Bytes) -> Option<Vec<TermHash>> {
     Some(terms)
 }
 
-fn decode_claims(rest: &mut Bytes) -> Option<Vec<(ClaimKey, Seq)>> {
-    let n_claims = rest.try_get_u32_le().ok()?;
-    let mut claims = Vec::new();
-    for _ in 0..n_claims {
-        claims.push((ClaimKey::new(hash(rest)?), seq(rest)?));
-    }
-    Some(claims)
-}
-
 /// Packs follow each other without a gap, so only the first tells its place.
 fn put_packs(packs: &[Pack], out: &mut impl bytes::BufMut) {
     out.put_u32_le(length(packs.len()));
@@ -368,9 +378,14 @@ mod tests {
     fn every_entry_reads_back_as_it_was_written() {
         for entry in [
             Entry::Page(page()),
-            Entry::Claims(vec![(ClaimKey::new([7; 16]), Seq::new(4711))]),
-            Entry::Claims(Vec::new()),
+            Entry::Settled(settled::tests::of_both()),
+            Entry::Settled(Settled {
+                claims: Vec::new(),
+                ..settled::tests::of_both()
+            }),
+            Entry::Settled(Settled::default()),
             Entry::Reset,
+            Entry::Forget,
             Entry::Fence("n-1".to_owned()),
             Entry::Clear(Anchor::START),
         ] {
@@ -397,7 +412,7 @@ mod tests {
         #[test]
         fn any_content_decodes_to_something_or_nothing(
             content in proptest::collection::vec(any::<u8>(), 0..200),
-            kind in 1..6_u8,
+            kind in 1..8_u8,
         ) {
             let mut content = content;
             content.insert(0, kind);

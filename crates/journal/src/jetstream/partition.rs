@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! log stream   --headers-->  Numbering   which record is in which pack: durable
-//! state stream --entries-->  View        index, claims, first-only claims: indexed
+//! state stream --entries-->  View        index, claims, first-only claims, traces: indexed
 //! ```
 //!
 //! The view can be thrown away: the state stream brings it back.

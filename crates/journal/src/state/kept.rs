@@ -2,7 +2,7 @@
 //! letters, settings and traces in the modules beside. Every change is one transaction
 //! that is on stable storage when the call returns.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -29,6 +29,8 @@ pub(crate) struct Kept {
     pub(super) traces: Keyspace,
     claims: Generations,
     pub(super) settings: watch::Sender<u64>,
+    /// Before which record of a partition no trace ends any more.
+    pub(super) trimmed: Mutex<BTreeMap<Partition, Seq>>,
     /// One change at a time: each looks before it writes.
     pub(super) writer: Mutex<()>,
 }
@@ -56,6 +58,7 @@ impl Kept {
             claims,
             database,
             settings: watch::Sender::new(0),
+            trimmed: Mutex::default(),
             writer: Mutex::new(()),
         };
         kept.settings

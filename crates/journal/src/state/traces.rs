@@ -16,8 +16,16 @@ use crate::settle::Trace;
 const REMOVED_TOGETHER: usize = 4096;
 
 impl Kept {
+    /// Takes in traces of a connection in a partition.
+    pub(crate) fn trace(&self, whose: (&str, Partition), new: &[Trace]) -> Result<(), Fault> {
+        let _alone = lock(&self.writer);
+        let mut batch = self.database.batch();
+        self.add_traces(&mut batch, whose, new);
+        self.commit(batch)
+    }
+
     /// Adds traces of a connection in a partition, in place of those that end with
-    /// the same records.
+    /// the same records. What ends where everything is trimmed is left out.
     pub(super) fn add_traces(
         &self,
         batch: &mut OwnedWriteBatch,
@@ -25,7 +33,9 @@ impl Kept {
         new: &[Trace],
     ) {
         let owner = rows::traces_of(partition, connection);
-        for trace in new {
+        let first = lock(&self.trimmed).get(&partition).copied();
+        let kept = new.iter().filter(|trace| Some(trace.through) >= first);
+        for trace in kept {
             let key = rows::trace(owner.clone(), trace.through);
             batch.insert(&self.traces, key, rows::trace_value(trace));
         }
@@ -69,7 +79,16 @@ impl Kept {
     }
 
     /// Removes the traces in a partition that end before its first kept record.
+    /// Costs nothing while that stays where it is.
     pub(super) fn trim_traces(&self, first: Place) -> Result<(), Fault> {
+        {
+            // Whoever settles behind this adds nothing that should be gone.
+            let _alone = lock(&self.writer);
+            let before = lock(&self.trimmed).insert(first.partition, first.seq);
+            if before == Some(first.seq) {
+                return Ok(());
+            }
+        }
         for owner in self.owners()? {
             if owner.starts_with(&first.partition.get().to_be_bytes()) {
                 self.remove_traces(owner, first.seq)?;

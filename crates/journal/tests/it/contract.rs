@@ -8,6 +8,7 @@ mod letters;
 mod opening;
 pub(crate) mod rebuilding;
 mod settings;
+mod traces;
 pub(crate) mod trimming;
 
 /// Makes a test of each sentence for each engine. A sentence that is not in the
@@ -90,6 +91,17 @@ sentences! {
         a_setting_reads_back_with_its_revision,
         only_one_of_two_who_read_the_same_revision_can_put,
         the_settings_watch_sees_every_change_and_nothing_else,
+    ]
+    traces: [
+        a_trace_is_found_by_every_record_that_it_covers,
+        a_trace_through_the_same_record_takes_the_place_of_the_one_before,
+        a_trace_behind_too_many_others_is_not_looked_for,
+        a_settlement_with_a_trace_that_is_too_long_is_refused_whole,
+        nothing_is_traced_that_is_not_durable,
+        a_settlement_has_more_traces_than_one_message_takes,
+        traces_go_with_the_last_record_that_they_cover,
+        a_forgotten_connection_has_no_traces,
+        traces_stay_when_the_index_is_rebuilt,
     ]
     trimming: [
         records_go_when_they_are_older_than_the_retention,

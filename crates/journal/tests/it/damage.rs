@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use journal::log::{Log, Storage};
-use journal::{Config, Entry, Indexed, Journal, ReadError, Seq, Verdict};
+use journal::{Config, Entry, Indexed, Journal, ReadError, Seq, Settlement, Trace, Verdict};
 
 use crate::disk::Disk;
 use crate::support::*;
@@ -227,4 +227,49 @@ async fn a_torn_transaction_of_the_state_is_cut_off_and_no_other() {
     let journal = engine.reopen(journal).await;
     let late = journal.setting("late").await.unwrap().unwrap();
     assert_eq!(late.value, large);
+}
+
+#[tokio::test]
+async fn a_torn_settlement_is_cut_off_with_its_cursor_and_its_traces() {
+    let engine = Engine::new();
+    let journal = engine.open().await;
+    append_many(&journal, 4, 10).await;
+    let settle = async |journal: &Journal, through: u64, of_byte: u8| {
+        let traces = [through - 1, through].map(|last| Trace {
+            first: seq(last),
+            through: seq(last),
+            value: Bytes::from(vec![of_byte; Trace::MAX_VALUE_BYTES]),
+        });
+        let settlement = Settlement {
+            traces: traces.to_vec(),
+            ..settlement("eu", through)
+        };
+        journal.settle(settlement).await.unwrap();
+    };
+    let told = async |journal: &Journal| {
+        let mut told = Vec::new();
+        for number in 1..=4 {
+            let found = journal.traces("eu", place(number), 9).await.unwrap();
+            told.extend(found.iter().map(|trace| (number, trace.value[0])));
+        }
+        (journal.cursor("eu", P).await.unwrap(), told)
+    };
+    settle(&journal, 2, 6).await;
+    settle(&journal, 4, 7).await;
+    let whole = told(&journal).await;
+    assert_eq!(whole, (Some(seq(4)), vec![(1, 6), (2, 6), (3, 7), (4, 7)]));
+    drop(journal);
+    let path = engine.path().join("state/kept/0.jnl");
+    let mut bytes = fs::read(&path).unwrap();
+    let begin = bytes.windows(100).position(|run| run == [7; 100]).unwrap();
+    bytes[begin + 4096..begin + 8192].fill(0);
+    fs::write(&path, bytes).unwrap();
+
+    let journal = engine.open().await;
+
+    let before = (Some(seq(2)), vec![(1, 6), (2, 6)]);
+    assert_eq!(told(&journal).await, before);
+    settle(&journal, 4, 7).await;
+    let journal = engine.reopen(journal).await;
+    assert_eq!(told(&journal).await, whole);
 }

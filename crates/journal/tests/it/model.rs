@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use journal::{
-    Config, IndexEntry, Indexed, Journal, Place, PutError, Revision, Seq, Settlement, Verdict,
+    Config, IndexEntry, Indexed, Journal, Place, PutError, Revision, Seq, Settlement, Trace,
+    Verdict,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Cases, TestRunner};
@@ -35,6 +36,8 @@ enum Operation {
         back: u64,
         claims: Vec<u8>,
         letter: bool,
+        /// How far before the settled record, and over how many.
+        traces: Vec<(u64, u64)>,
     },
     PlaceCursor {
         connection: usize,
@@ -64,9 +67,15 @@ fn operation() -> impl Strategy<Value = Operation> {
         8 => (0..3000_usize, 0..KEYS).prop_map(|(bytes, event)| Operation::Append { bytes, event }),
         4 => (2..9_usize).prop_map(|records| Operation::AppendTogether { records }),
         8 => (1..9_usize).prop_map(|most| Operation::Index { most }),
-        6 => (connection.clone(), 0..5_u64, prop::collection::vec(0..KEYS, 0..4), any::<bool>())
-            .prop_map(|(connection, back, claims, letter)| Operation::Settle {
-                connection, back, claims, letter,
+        6 => (
+            connection.clone(),
+            0..5_u64,
+            prop::collection::vec(0..KEYS, 0..4),
+            any::<bool>(),
+            prop::collection::vec((0..3_u64, 0..7_u64), 0..3),
+        )
+            .prop_map(|(connection, back, claims, letter, traces)| Operation::Settle {
+                connection, back, claims, letter, traces,
             }),
         1 => (connection.clone(), 0..9_u64)
             .prop_map(|(connection, back)| Operation::PlaceCursor { connection, back }),
@@ -107,6 +116,8 @@ struct Model {
     duplicates: BTreeMap<u64, u64>,
     cursors: HashMap<usize, u64>,
     claims: HashMap<(usize, u8), u64>,
+    /// By connection and last record.
+    traces: BTreeMap<(usize, u64), Trace>,
     /// Oldest first: the connection and the reason.
     letters: Vec<(Option<usize>, String)>,
     settings: HashMap<usize, (Bytes, Revision)>,
@@ -194,6 +205,7 @@ impl Model {
             back,
             claims,
             letter: bury,
+            traces,
         } = operation
         else {
             return;
@@ -214,6 +226,16 @@ impl Model {
             let reason = format!("{name} {}", self.letters.len());
             settlement.dead_letters = vec![letter(through, Some(name), &reason)];
             self.letters.push((Some(*connection), reason));
+        }
+        for (before, over) in traces {
+            let last = through.saturating_sub(*before).max(1);
+            let trace = Trace {
+                first: seq(last.saturating_sub(*over)),
+                through: seq(last),
+                value: Bytes::from(format!("{} of {last}", self.traces.len())),
+            };
+            self.traces.insert((*connection, last), trace.clone());
+            settlement.traces.push(trace);
         }
         journal.settle(settlement).await.unwrap();
         let cursor = self.cursors.entry(*connection).or_insert(through);
@@ -309,6 +331,7 @@ impl Model {
                     .unwrap();
                 self.claims.retain(|(holder, _), _| holder != connection);
                 self.cursors.remove(connection);
+                self.traces.retain(|(of, _), _| of != connection);
             }
             Operation::RemoveNewestLetter => self.remove_newest_letter(journal).await,
             Operation::Put { setting, expecting } => self.put(journal, *setting, *expecting).await,
@@ -380,6 +403,15 @@ impl Model {
                 journal.first_claims(name, P, &keys).await.unwrap(),
                 expected
             );
+            for number in self.first.max(1)..=self.last() {
+                let behind = self.traces.range((index, number)..=(index, u64::MAX));
+                let covering = behind.rev().map(|(_, trace)| trace.clone());
+                let expected: Vec<_> = covering
+                    .filter(|trace| trace.first <= seq(number))
+                    .collect();
+                let found = journal.traces(name, place(number), 999).await.unwrap();
+                assert_eq!(found, expected, "of {number}");
+            }
             let filter = journal::DeadLetterFilter {
                 connection: Some(name.to_owned()),
                 after: None,

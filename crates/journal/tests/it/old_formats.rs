@@ -67,6 +67,7 @@ async fn told(journal: &Journal) -> Vec<String> {
         format!("{:?}", journal.look_up(&person("ada"), 9).await.unwrap()),
         format!("{:?}", journal.cursor("eu", P).await.unwrap()),
         format!("{:?}", journal.first_claims("eu", P, &[key(b'x')]).await),
+        format!("{:?}", journal.traces("eu", place(1), 9).await.unwrap()),
         format!("{:?}", journal.dead_letters(letters).await.unwrap()),
         format!("{:?}", journal.dead_letter_count().await.unwrap()),
         format!("{:?}", journal.setting("connections").await.unwrap()),

@@ -1,6 +1,7 @@
 //! Indexing, claiming and settling as the holder of a duty, and taking in what
 //! the holders have written.
 
+use std::mem::take;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use super::Partition;
 use super::fences::{Fence, Standing};
 use crate::index::{ClaimKey, IndexEntry};
 use crate::jetstream::blocking;
-use crate::jetstream::entry::{Entry, IndexedRecord, Page, TermHash};
+use crate::jetstream::entry::{Entry, IndexedRecord, Page, Settled, TermHash};
 use crate::jetstream::follow::Followed;
 use crate::jetstream::kept::{anchor_value, parse_seq, seq_value};
 use crate::jetstream::names::KeptKey;
@@ -89,10 +90,11 @@ impl Partition {
         let taken = blocking(move || {
             match (entry, connection) {
                 (Entry::Page(page), _) => view.index(&page, bytes_per_record)?,
-                (Entry::Claims(claims), Some(connection)) => {
-                    view.claim(&connection, &claims, stored_at)?;
+                (Entry::Settled(settled), Some(connection)) => {
+                    view.settle(&connection, &settled, stored_at)?;
                 }
                 (Entry::Reset, Some(connection)) => view.firsts.reset_claims(&connection)?,
+                (Entry::Forget, Some(connection)) => view.firsts.forget_traces(&connection)?,
                 _ => {}
             }
             view.index.advance(sequence);
@@ -302,16 +304,19 @@ impl Partition {
             .map_err(StateError::Storage)
     }
 
-    /// Claims first, then dead letters, then the cursor: doing it again after a
-    /// crash in between changes nothing that was done.
-    pub(crate) async fn settle(&self, settlement: Settlement) -> Result<(), StateError> {
+    /// Claims and traces first, in one entry, then dead letters, then the cursor:
+    /// doing it again after a crash in between changes nothing that was done.
+    pub(crate) async fn settle(&self, mut settlement: Settlement) -> Result<(), StateError> {
         let duty = self.feed(&settlement.connection);
         if self.fences.standing(&duty) == Standing::Over {
             return Err(StateError::Superseded);
         }
-        let claims = self.free_claims(&settlement).await?;
-        if !claims.is_empty() {
-            self.write(&duty, &Entry::Claims(claims)).await?;
+        let settled = Settled {
+            claims: self.free_claims(&settlement).await?,
+            traces: take(&mut settlement.traces),
+        };
+        if settled != Settled::default() {
+            self.write(&duty, &Entry::Settled(settled)).await?;
         }
         self.letters.bury(&settlement.dead_letters).await?;
         self.settle_through(&duty, &settlement).await
@@ -359,9 +364,11 @@ impl Partition {
 
     pub(crate) async fn forget_connection(&self, connection: &str) -> Result<(), StateError> {
         self.reset_claims(connection).await?;
+        let duty = self.feed(connection);
+        self.write_anyway(&duty, &Entry::Forget).await?;
         let key = KeptKey::Cursor(self.number, connection.to_owned());
         let row = self.kept.put(&key, Bytes::new(), None).await?;
-        self.fences.moved(&self.feed(connection), row);
+        self.fences.moved(&duty, row);
         Ok(())
     }
 

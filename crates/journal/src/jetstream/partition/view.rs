@@ -1,5 +1,5 @@
 //! What a node builds from a partition's state, in two databases of its own: the
-//! index with the claims of events, and the claims of first-only connections.
+//! index with the claims of events, and the claims and traces of connections.
 //!
 //! Both are behind one position: the entry through which they are known to be
 //! whole. A crash takes the position back to what was last written out, and the
@@ -11,11 +11,11 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::super::entry::{Page, PagePacks, TermHash};
+use super::super::entry::{Page, PagePacks, Settled, TermHash};
 use super::super::numbering::Pack;
 use crate::config::Config;
 use crate::embedded::log::make_folder;
-use crate::index::{ClaimKey, IndexEntry, Term};
+use crate::index::{IndexEntry, Term};
 use crate::place::{Partition, Place, Seq};
 use crate::record::Verdict;
 use crate::state::{Commits, Decided, DecidedPage, Derived, DerivedLimits, Fault, Kept};
@@ -90,20 +90,23 @@ impl View {
         move |first| last.get().saturating_sub(first.get()) * bytes_per_record
     }
 
-    /// Takes first-only claims in, which were stored at `stored_at`.
-    pub(super) fn claim(
+    /// Takes in what a connection claimed and did, which was stored at `stored_at`.
+    pub(super) fn settle(
         &self,
         connection: &str,
-        claims: &[(ClaimKey, Seq)],
+        settled: &Settled,
         stored_at: Timestamp,
     ) -> Result<(), Fault> {
-        let claims: Vec<_> = claims
+        let claims: Vec<_> = settled
+            .claims
             .iter()
             .map(|(key, seq)| (*key, Place::new(self.partition, *seq)))
             .collect();
         // Before anything is indexed here the records tell no time.
         let now = self.newest_at().unwrap_or(stored_at);
-        self.firsts.claim(connection, &claims, now)
+        self.firsts.claim(connection, &claims, now)?;
+        self.firsts
+            .trace((connection, self.partition), &settled.traces)
     }
 
     /// When the newest indexed record arrived.

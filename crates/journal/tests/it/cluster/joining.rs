@@ -1,7 +1,7 @@
 //! Who joins, and what it finds.
 
 use bytes::Bytes;
-use journal::{ClusterConfig, Journal, Settlement};
+use journal::{ClusterConfig, Journal, Settlement, Trace};
 
 use super::{INDEX, Shared, all_letters, bodies, indexed, until_count};
 use crate::nats::{PASSWORD, USER};
@@ -17,6 +17,7 @@ async fn told(journal: &Journal) -> Vec<String> {
         format!("{:?}", journal.verdict(place(3)).await.unwrap()),
         format!("{:?}", journal.cursor("eu", P).await.unwrap()),
         format!("{:?}", journal.first_claims("eu", P, &keys).await),
+        format!("{:?}", journal.traces("eu", place(2), 9).await.unwrap()),
         format!("{:?}", journal.dead_letters(all_letters()).await.unwrap()),
         format!("{:?}", journal.dead_letter_count().await.unwrap()),
         format!("{:?}", journal.setting("connections").await.unwrap()),
@@ -35,6 +36,11 @@ async fn fill(journal: &Journal) {
     let settlement = Settlement {
         claims: vec![(key(b'x'), place(1))],
         dead_letters: vec![letter(3, Some("eu"), "refused")],
+        traces: vec![Trace {
+            first: seq(1),
+            through: seq(3),
+            value: Bytes::from_static(b"refused"),
+        }],
         ..settlement("eu", 3)
     };
     journal.settle(settlement).await.unwrap();
