@@ -255,6 +255,18 @@ impl Embedded {
         }
     }
 
+    pub(crate) async fn remove_setting(
+        self: &Arc<Self>,
+        key: String,
+        expected: Revision,
+    ) -> Result<(), PutError> {
+        let removed = self.on_state(move |engine| engine.kept.remove_setting(&key, expected));
+        match removed.await.map_err(PutError::State)? {
+            Put::Done(_) => Ok(()),
+            Put::Conflict { found } => Err(PutError::Conflict { found }),
+        }
+    }
+
     pub(crate) fn watch_settings(&self) -> watch::Receiver<u64> {
         self.kept.watch_settings()
     }

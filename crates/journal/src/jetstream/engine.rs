@@ -311,19 +311,39 @@ impl Member {
         value: Bytes,
         expected: Option<Revision>,
     ) -> Result<Revision, PutError> {
+        let marked = [SETTING_MARK, &value].concat().into();
+        self.change_setting(key, marked, expected).await
+    }
+
+    pub(crate) async fn remove_setting(
+        &self,
+        key: String,
+        expected: Revision,
+    ) -> Result<(), PutError> {
+        let removed = self.change_setting(key, Bytes::new(), Some(expected));
+        removed.await.map(drop)
+    }
+
+    /// Puts a value over `expected`, or over there being none.
+    async fn change_setting(
+        &self,
+        key: String,
+        value: Bytes,
+        expected: Option<Revision>,
+    ) -> Result<Revision, PutError> {
         let key = KeptKey::Setting(key);
+        // Where there is none any more, a message says so.
+        let last = expected.map_or_else(|| self.kept.revision(&key), Revision::get);
         let found = found(&self.kept, &key);
         if found != expected {
             return Err(PutError::Conflict { found });
         }
-        let revision = expected.map_or(0, Revision::get);
-        let marked = [SETTING_MARK, &value].concat().into();
-        match self.kept.put(&key, marked, Some(revision)).await {
+        match self.kept.put(&key, value, Some(last)).await {
             Ok(revision) => Ok(Revision::new(revision)),
             Err(WireError::Overtaken) => {
                 // Another node's; it is read here within moments.
                 let mut rows = self.kept.watch();
-                while self.kept.revision(&key) == revision {
+                while self.kept.revision(&key) == last {
                     rows.changed().await.ok();
                 }
                 let found = self::found(&self.kept, &key);

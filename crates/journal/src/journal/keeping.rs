@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use super::{Engine, Journal, StateError, name, on_engine};
 use crate::settle::{DeadLetter, DeadLetterFilter, DeadLetterId, Revision, Setting};
 
-/// Why a setting was not put.
+/// Why a setting was not put or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum PutError {
     /// Somebody else changed it: read it again.
@@ -16,7 +16,7 @@ pub enum PutError {
         found: Option<Revision>,
     },
     /// The state could not be changed.
-    #[error("cannot put the setting")]
+    #[error("cannot change the setting")]
     State(#[source] StateError),
 }
 
@@ -61,6 +61,14 @@ impl Journal {
     ) -> Result<Revision, PutError> {
         let key = name(key).map_err(PutError::State)?;
         on_engine!(self, engine => engine.put_setting(key, value, expected).await)
+    }
+
+    /// Removes a setting for good, provided that its revision is still `expected`.
+    /// Durable when it returns; its bytes leave the disks when the files that hold
+    /// them are next written anew.
+    pub async fn remove_setting(&self, key: &str, expected: Revision) -> Result<(), PutError> {
+        let key = name(key).map_err(PutError::State)?;
+        on_engine!(self, engine => engine.remove_setting(key, expected).await)
     }
 
     /// Follows the settings: the number grows with each change of any of them.

@@ -9,7 +9,7 @@ use super::rows::{self, kept};
 use crate::lock::lock;
 use crate::settle::{Revision, Setting};
 
-/// What became of an attempt to put a setting.
+/// What became of an attempt to put or remove a setting.
 pub(crate) enum Put {
     Done(Revision),
     Conflict { found: Option<Revision> },
@@ -46,6 +46,23 @@ impl Kept {
         row.extend_from_slice(value);
         let mut batch = self.database.batch();
         batch.insert(&self.rows, rows::named(kept::SETTING, key), row);
+        batch.insert(&self.rows, [kept::LAST_REVISION], revision.to_be_bytes());
+        self.commit(batch)?;
+        self.settings.send_replace(revision);
+        Ok(Put::Done(Revision::new(revision)))
+    }
+
+    /// Removes a setting, provided that nobody has changed it since `expected`. It
+    /// is a change like any other, so its revision is never used again.
+    pub(crate) fn remove_setting(&self, key: &str, expected: Revision) -> Result<Put, Fault> {
+        let _alone = lock(&self.writer);
+        let found = self.setting(key)?.map(|setting| setting.revision);
+        if found != Some(expected) {
+            return Ok(Put::Conflict { found });
+        }
+        let revision = self.number(&[kept::LAST_REVISION])? + 1;
+        let mut batch = self.database.batch();
+        batch.remove(&self.rows, rows::named(kept::SETTING, key));
         batch.insert(&self.rows, [kept::LAST_REVISION], revision.to_be_bytes());
         self.commit(batch)?;
         self.settings.send_replace(revision);

@@ -90,6 +90,7 @@ sentences! {
     settings: [
         a_setting_reads_back_with_its_revision,
         only_one_of_two_who_read_the_same_revision_can_put,
+        a_removed_setting_is_gone_until_it_is_put_anew,
         the_settings_watch_sees_every_change_and_nothing_else,
     ]
     traces: [

@@ -21,6 +21,25 @@ async fn a_setting_put_on_one_node_is_seen_by_the_watch_of_the_other() {
 }
 
 #[tokio::test]
+async fn a_setting_removed_on_one_node_can_be_put_anew_on_the_other() {
+    let shared = Shared::start();
+    let [a, b] = shared.pair().await;
+    let mut changes = b.journal.watch_settings();
+    let value = Bytes::from_static(b"secret");
+    let put = a.journal.put_setting("key", value.clone(), None);
+    let revision = put.await.unwrap();
+    a.journal.remove_setting("key", revision).await.unwrap();
+    let removed = changes.wait_for(|last| *last > revision.get());
+    soon(removed).await.unwrap();
+    assert_eq!(b.journal.setting("key").await.unwrap(), None);
+    let again = b.journal.put_setting("key", value.clone(), None);
+    assert!(again.await.unwrap() > revision);
+    let late = shared.join("late");
+    let seen = late.journal.setting("key").await.unwrap();
+    assert_eq!(seen.unwrap().value, value);
+}
+
+#[tokio::test]
 async fn only_one_of_two_nodes_can_put_over_the_same_revision() {
     let shared = Shared::start();
     let [a, b] = shared.pair().await;

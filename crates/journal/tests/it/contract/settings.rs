@@ -44,6 +44,47 @@ pub(crate) async fn only_one_of_two_who_read_the_same_revision_can_put(kind: Kin
     ));
 }
 
+pub(crate) async fn a_removed_setting_is_gone_until_it_is_put_anew(kind: Kind) {
+    let engine = Engine::of(kind);
+    let journal = engine.open().await;
+    let put = async |journal: &Open, expected| {
+        let value = Bytes::from_static(b"secret");
+        journal.put_setting("key", value, expected).await
+    };
+    let nothing_there = journal.remove_setting("key", Revision::new(1)).await;
+    assert!(matches!(
+        nothing_there,
+        Err(PutError::Conflict { found: None })
+    ));
+    let first = put(&journal, None).await.unwrap();
+    let second = put(&journal, Some(first)).await.unwrap();
+    let overtaken = journal.remove_setting("key", first).await;
+    assert!(matches!(overtaken, Err(PutError::Conflict { found }) if found == Some(second)));
+    let changes = journal.watch_settings();
+    let before = *changes.borrow();
+
+    journal.remove_setting("key", second).await.unwrap();
+
+    assert!(*changes.borrow() > before);
+    assert_eq!(journal.setting("key").await.unwrap(), None);
+    let journal = engine.reopen(journal).await;
+    assert_eq!(journal.setting("key").await.unwrap(), None);
+    let over_what_is_gone = put(&journal, Some(second)).await;
+    assert!(matches!(
+        over_what_is_gone,
+        Err(PutError::Conflict { found: None })
+    ));
+    let third = put(&journal, None).await.unwrap();
+    assert!(third > second);
+    let setting = journal.setting("key").await.unwrap().unwrap();
+    assert_eq!(
+        (setting.value.as_ref(), setting.revision),
+        (b"secret".as_slice(), third)
+    );
+    journal.remove_setting("key", third).await.unwrap();
+    assert_eq!(journal.setting("key").await.unwrap(), None);
+}
+
 pub(crate) async fn the_settings_watch_sees_every_change_and_nothing_else(kind: Kind) {
     let engine = Engine::of(kind);
     let journal = engine.open().await;
