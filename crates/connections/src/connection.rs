@@ -262,19 +262,25 @@ impl Connection {
 
     /// The options in the form that shaping takes.
     pub fn shape_options(&self) -> shape::Options {
-        let written = &self.options;
+        self.options.of(&self.id)
+    }
+}
+
+impl Options {
+    /// The options in the form that shaping takes, for the connection of this id.
+    pub fn of(&self, id: &ConnectionId) -> shape::Options {
         shape::Options {
-            connection_id: self.id.to_string(),
-            events: written.events.clone(),
-            payload_version: written.payload_version,
-            body_content: written.body_content,
-            send_back: written.send_back,
-            empty_user_id: written.empty_user_id,
-            customer_id: written.customer_id,
-            send_frequency: written.send_frequency,
-            renames: written.rename.clone().into_iter().collect(),
-            left_out: written.leave_out.clone().into_iter().collect(),
-            names: written.names,
+            connection_id: id.to_string(),
+            events: self.events.clone(),
+            payload_version: self.payload_version,
+            body_content: self.body_content,
+            send_back: self.send_back,
+            empty_user_id: self.empty_user_id,
+            customer_id: self.customer_id,
+            send_frequency: self.send_frequency,
+            renames: self.rename.clone().into_iter().collect(),
+            left_out: self.leave_out.clone().into_iter().collect(),
+            names: self.names,
         }
     }
 }

@@ -22,6 +22,15 @@ impl Connections {
     }
 }
 
+impl Options {
+    /// The options alone, as [`Options::parse`] takes them back.
+    pub fn to_toml(&self) -> String {
+        let mut out = Table(String::new());
+        options(&mut out, self);
+        out.0
+    }
+}
+
 fn workspace(workspace: &Workspace) -> String {
     let mut out = Table::headed("[[workspace]]");
     out.text("name", workspace.name.as_str());

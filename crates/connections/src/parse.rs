@@ -67,6 +67,17 @@ impl Written {
     }
 }
 
+impl Options {
+    /// Reads options that stand alone, as [`Options::to_toml`] writes them.
+    pub fn parse(text: &str) -> Result<Options, Mistakes> {
+        Document::read(text, |mut top| {
+            let options = read_options(&mut top);
+            top.end();
+            options
+        })
+    }
+}
+
 /// Each workspace by the name that connections may use, even where the rest of
 /// it is wrong: one mistake should not cause a second message.
 type NamedWorkspaces = Vec<(String, Option<Workspace>)>;

@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use connections::Written;
+use console::seen::Origin;
 use journal::{DeadLetterFilter, DeadLetterId};
 use serde::Deserialize;
 use serde_json::json;
@@ -163,7 +164,7 @@ async fn apply(
         Apply::Now(enable_from)
     };
     let written = Written::parse(&document)?;
-    let applied = api.operator.apply(written, how).await?;
+    let applied = api.operator.apply(written, how, Origin::Api).await?;
     let changes: Vec<String> = applied.changes.iter().map(ToString::to_string).collect();
     let answer = json!({
         "applied": how != Apply::DryRun,

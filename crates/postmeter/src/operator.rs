@@ -4,6 +4,7 @@
 //! cannot disagree. Decisions are validated whole, kept durably, and only then
 //! take effect; see [`decide`].
 
+mod audit;
 mod decide;
 
 use std::sync::Arc;
@@ -15,7 +16,8 @@ use journal::{Journal, Partition, Place, ReadError, Revision, Seq};
 use receive::Workspaces;
 use tokio::sync::{Mutex, watch};
 
-pub(crate) use self::decide::{Apply, ApplyError, follow};
+use self::audit::Audit;
+pub(crate) use self::decide::{Apply, ApplyError, Wanted, follow};
 use crate::duties::Duties;
 use crate::observe::Lag;
 use crate::supervisor::Running;
@@ -27,6 +29,7 @@ pub(crate) struct Operator {
     pub(crate) journal: Journal,
     pub(crate) running: Running,
     pub(crate) duties: Duties,
+    pub(crate) audit: Audit,
     settings: Settings,
     policy: dispatch::Policy,
     decided: watch::Sender<Arc<Unlocked>>,
@@ -43,6 +46,7 @@ impl Operator {
     pub(crate) fn of(journal: Journal, policy: dispatch::Policy) -> Operator {
         let nothing = Unlocked::default();
         Operator {
+            audit: Audit::of(journal.clone()),
             settings: Settings::of(journal.clone()),
             duties: Duties::of(journal.clone()),
             journal,

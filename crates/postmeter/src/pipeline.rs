@@ -17,3 +17,5 @@ mod hand;
 pub(crate) mod indexer;
 pub(crate) mod keys;
 mod ledger;
+pub(crate) mod shelf;
+pub(crate) mod trace;

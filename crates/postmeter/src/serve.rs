@@ -12,6 +12,7 @@ use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use connections::Written;
+use console::seen::Origin;
 use jiff::Timestamp;
 use journal::{Journal, Partition, Seq};
 use receive::{Intake, Receipt};
@@ -85,7 +86,7 @@ impl Server {
         let warnings = match start.connections {
             Some(written) => {
                 let how = Apply::Now(EnableFrom::Backlog);
-                let applied = operator.apply(written, how).await?;
+                let applied = operator.apply(written, how, Origin::Start).await?;
                 for change in &applied.changes {
                     info!("connections: {change}");
                 }

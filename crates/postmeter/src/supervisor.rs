@@ -152,6 +152,7 @@ fn feed(
             workspace: connection.workspace.as_str().into(),
         },
         options: connection.shape_options(),
+        written: connection.options.clone(),
         window: workshop.window,
         partition,
     }

@@ -1,6 +1,6 @@
 //! Reading, comparing and writing documents.
 
-use connections::{Change, Connections, Mistakes, Signature, Target, Written};
+use connections::{Change, Connections, Mistakes, Options, Signature, Target, Written};
 use shape::{FirstPer, PayloadVersion, SendFrequency};
 
 use crate::{EVERY_OPTION, EXAMPLE, read};
@@ -69,6 +69,18 @@ fn what_is_left_out_is_what_the_hosted_integration_does() {
     };
     assert_eq!(connection.shape_options(), hosted);
     assert_eq!(connection.target, Target::Us);
+}
+
+#[test]
+fn options_that_stand_alone_read_back_as_they_were() {
+    for document in [EXAMPLE, EVERY_OPTION] {
+        for connection in read(document).connections() {
+            let text = connection.options.to_toml();
+            assert_eq!(Options::parse(&text).unwrap(), connection.options, "{text}");
+        }
+    }
+    assert_eq!(Options::parse("").unwrap(), Options::default());
+    assert!(Options::parse("surprise = 1").is_err());
 }
 
 #[test]

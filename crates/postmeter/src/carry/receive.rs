@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use connections::{Connections, Written};
+use console::seen::Origin;
 use jiff::Timestamp;
 use journal::{Draft, Journal, Permit, Place, Unavailable};
 use serde::{Deserialize, Serialize};
@@ -107,7 +108,7 @@ pub(crate) async fn begin(operator: &Operator, begin: Begin) -> Result<u64, Refu
 async fn agree(operator: &Operator, written: Written, old: &Connections) -> Result<(), Refused> {
     let here = operator.load().await?.0;
     if here == Connections::default() {
-        let applied = operator.apply(written, Apply::Now(EnableFrom::Backlog));
+        let applied = operator.apply(written, Apply::Now(EnableFrom::Backlog), Origin::Api);
         return applied.await.map(drop).map_err(Refused::Connections);
     }
     let mut differences = Vec::new();

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use connections::{Change, Connections, Mistakes, SaveError, Secrets, Unlocked};
+use connections::{Change, Connections, Edit, Mistakes, SaveError, Secrets, Unlocked};
 use connections::{UnlockedWorkspace, Written};
+use console::seen::Origin;
 use journal::{PutError, Revision, Seq};
 use receive::{Signature, SigningKey, Workspace};
 use tokio_util::sync::CancellationToken;
@@ -52,6 +53,27 @@ pub(crate) enum Apply {
     DryRun,
     /// Do it; connections that become enabled begin here.
     Now(EnableFrom),
+}
+
+/// What somebody wants to be decided.
+#[derive(Clone, Debug)]
+pub(crate) enum Wanted {
+    /// All of this, and nothing else.
+    Document(Written),
+    /// One thing other than it is.
+    Edit(Edit),
+}
+
+impl From<Written> for Wanted {
+    fn from(written: Written) -> Wanted {
+        Wanted::Document(written)
+    }
+}
+
+impl From<Edit> for Wanted {
+    fn from(edit: Edit) -> Wanted {
+        Wanted::Edit(edit)
+    }
 }
 
 /// Whether what other nodes decided is in effect here.
@@ -144,27 +166,54 @@ impl Operator {
         Ok(())
     }
 
-    /// Makes the decisions those of `written`, or says what that would change.
-    pub(crate) async fn apply(&self, written: Written, how: Apply) -> Result<Applied, ApplyError> {
-        let mut decided = self.deciding.lock().await;
+    /// Makes what is wanted the decisions, or says what that would change; what
+    /// it changed is noted in the audit list.
+    pub(crate) async fn apply(
+        &self,
+        wanted: impl Into<Wanted>,
+        how: Apply,
+        origin: Origin,
+    ) -> Result<Applied, ApplyError> {
+        let wanted = wanted.into();
+        let applied = {
+            let mut decided = self.deciding.lock().await;
+            self.decide(&mut decided, &wanted, how).await?
+        };
+        if let Apply::Now(_) = how {
+            let changes = applied.changes.iter().map(ToString::to_string);
+            self.audit.note(origin, changes.collect()).await;
+        }
+        Ok(applied)
+    }
+
+    async fn decide(
+        &self,
+        decided: &mut Option<Revision>,
+        wanted: &Wanted,
+        how: Apply,
+    ) -> Result<Applied, ApplyError> {
         for _ in 1..DECISIONS {
-            match self.try_apply(&mut decided, &written, how).await {
+            match self.try_apply(decided, wanted, how).await {
                 // Another node was faster: what it decided is the old now.
                 Err(ApplyError::Conflict) => {}
                 applied => return applied,
             }
         }
-        self.try_apply(&mut decided, &written, how).await
+        self.try_apply(decided, wanted, how).await
     }
 
     async fn try_apply(
         &self,
         decided: &mut Option<Revision>,
-        written: &Written,
+        wanted: &Wanted,
         how: Apply,
     ) -> Result<Applied, ApplyError> {
         let (current, revision) = self.load().await?;
-        let next = written.clone().settle_ids(&current);
+        let written = match wanted {
+            Wanted::Document(written) => written.clone(),
+            Wanted::Edit(edit) => current.edited(edit)?,
+        };
+        let next = written.settle_ids(&current);
         let next = next.context("no randomness for an id")?;
         let unlocked = self.unlock(&next).await?;
         let applied = Applied {
@@ -328,7 +377,10 @@ mod tests {
         let (mut decided, stop) = (pair.other.decided(), CancellationToken::new());
         let mut tasks = JoinSet::new();
         tasks.spawn(follow(pair.other.clone(), stop.clone()));
-        pair.one.apply(pair.document(&["eu"]), NOW).await.unwrap();
+        pair.one
+            .apply(pair.document(&["eu"]), NOW, Origin::Api)
+            .await
+            .unwrap();
         let taken_up = decided.wait_for(|decided| !decided.connections.is_empty());
         tokio::time::timeout(Duration::from_mins(1), taken_up)
             .await
@@ -342,10 +394,13 @@ mod tests {
     #[tokio::test]
     async fn what_cannot_be_taken_up_is_a_warning_and_leaves_what_was_before() {
         let pair = Pair::new().await;
-        pair.one.apply(pair.document(&["eu"]), NOW).await.unwrap();
+        pair.one
+            .apply(pair.document(&["eu"]), NOW, Origin::Api)
+            .await
+            .unwrap();
         pair.other.reload().await.unwrap();
         let both = pair.document(&["eu", "us"]);
-        pair.one.apply(both, NOW).await.unwrap();
+        pair.one.apply(both, NOW, Origin::Api).await.unwrap();
 
         let key = secret(pair.folder.path(), "us");
         std::fs::remove_file(&key).unwrap();
@@ -375,7 +430,10 @@ mod tests {
             Written::parse(&text).unwrap()
         };
         let named = document(&kept.to_string());
-        pair.one.apply(named.clone(), NOW).await.unwrap();
+        pair.one
+            .apply(named.clone(), NOW, Origin::Api)
+            .await
+            .unwrap();
         assert!(matches!(pair.other.catch_up().await, Caught::Up));
         let unlocked = pair.other.decided().borrow().connections[0].clone();
         let write_key = unlocked.destination.write_key.expose().to_owned();
@@ -384,8 +442,8 @@ mod tests {
         let file = secret(pair.folder.path(), "eu");
         std::fs::write(&file, write_key).unwrap();
         let moved = document(&format!("file:{}", file.display()));
-        pair.one.apply(moved, NOW).await.unwrap();
-        let refused = pair.one.apply(named, NOW).await;
+        pair.one.apply(moved, NOW, Origin::Api).await.unwrap();
+        let refused = pair.one.apply(named, NOW, Origin::Api).await;
         assert!(
             matches!(refused, Err(ApplyError::Mistakes(_))),
             "{refused:?}"
@@ -396,8 +454,8 @@ mod tests {
     async fn two_nodes_that_start_with_one_file_agree_on_the_ids() {
         let pair = Pair::new().await;
         let document = || pair.document(&["eu", "us"]);
-        let one = pair.one.apply(document(), NOW);
-        let (one, other) = tokio::join!(one, pair.other.apply(document(), NOW));
+        let one = pair.one.apply(document(), NOW, Origin::Api);
+        let (one, other) = tokio::join!(one, pair.other.apply(document(), NOW, Origin::Api));
         one.unwrap();
         other.unwrap();
         pair.one.reload().await.unwrap();

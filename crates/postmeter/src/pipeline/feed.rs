@@ -22,6 +22,7 @@ use super::hand::{Hand, LINGER, SETTLE_PAUSE, Underway};
 use super::indexer::bury;
 use super::keys;
 use super::ledger::Settleable;
+use super::{shelf, trace};
 use crate::duties::Work;
 use crate::observe::{End, Observer, Sample, SampleNode, SkipCause};
 
@@ -37,6 +38,8 @@ pub(crate) struct Feed {
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) connection: ConnectionLabel,
     pub(crate) options: Options,
+    /// The same options, as the operator wrote them.
+    pub(crate) written: connections::Options,
     pub(crate) window: usize,
     pub(crate) partition: Partition,
 }
@@ -74,6 +77,7 @@ impl Work for Feed {
             return Ok(());
         };
         let mut hand = Hand::new(self.cursor().await?, carried);
+        hand.options = shelf::keep(&self.journal, &self.written).await;
         // A migration that begins or ends makes this feed begin anew.
         let leave = stop.child_token();
         let stop = &leave;
@@ -284,6 +288,8 @@ impl Feed {
 
     fn end_batch(&self, hand: &mut Hand, outcome: Outcome) {
         hand.batch_ended = true;
+        let trace = trace::of_batch(&outcome, hand.options, Timestamp::now());
+        hand.traces.extend(trace);
         for attempt in &outcome.attempts {
             self.observer.attempted(&self.connection.name, attempt);
         }
@@ -371,7 +377,7 @@ impl Feed {
             through: *through,
             claims: claims.clone(),
             dead_letters: dead_letters.clone(),
-            traces: Vec::new(),
+            traces: std::mem::take(&mut hand.traces),
         };
         self.journal
             .settle(settlement)

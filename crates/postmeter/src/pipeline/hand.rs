@@ -7,12 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use dispatch::{Batch, Outcome, PushError, Stamp};
 use jiff::Timestamp;
-use journal::{Place, Record, Seq};
+use journal::{Place, Record, Seq, Trace};
 use shape::Call;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::ledger::Ledger;
+use super::trace::OptionsMark;
 use crate::carry::Carried;
 
 /// How long a small batch waits for company while others are in flight.
@@ -42,6 +43,10 @@ pub(super) struct Hand {
     pub(super) settled_at: Instant,
     /// A batch has ended since the last settling.
     pub(super) batch_ended: bool,
+    /// What the options of all these calls are called.
+    pub(super) options: OptionsMark,
+    /// Of batches that have ended since the last settling.
+    pub(super) traces: Vec<Trace>,
 }
 
 impl Hand {
@@ -56,6 +61,8 @@ impl Hand {
             in_flight: JoinSet::new(),
             settled_at: Instant::now(),
             batch_ended: false,
+            options: OptionsMark::default(),
+            traces: Vec::new(),
         }
     }
 
