@@ -46,6 +46,8 @@ pub struct UnlockedConnection {
     pub connection: Connection,
     /// Where it sends, and as whom.
     pub destination: Destination,
+    /// The last characters of the write key.
+    pub write_key_ends_with: String,
 }
 
 impl Connections {
@@ -146,6 +148,7 @@ impl Reader<'_> {
             write_key,
         };
         Some(UnlockedConnection {
+            write_key_ends_with: key.last_four().to_owned(),
             connection: connection.clone(),
             destination,
         })

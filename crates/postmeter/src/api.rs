@@ -1,7 +1,8 @@
 //! The private listener: health, metrics, and the operator's actions as JSON.
 //!
-//! `/healthz` and `/readyz` answer anyone who reaches the listener. Everything
-//! else asks for the token, as `Authorization: Bearer TOKEN`.
+//! `/healthz` and `/readyz` answer anyone who reaches the listener. `/metrics` and
+//! everything under `/api/` ask for the token, as `Authorization: Bearer TOKEN`;
+//! every other path is the console's, which asks for it in its own way.
 
 mod answers;
 mod failure;
@@ -11,7 +12,7 @@ use axum::extract::{Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use connections::Written;
 use console::seen::Origin;
@@ -19,14 +20,14 @@ use journal::{DeadLetterFilter, DeadLetterId};
 use serde::Deserialize;
 use serde_json::json;
 
-pub(crate) use self::answers::{attempt, health};
+pub(crate) use self::answers::{attempt, health, record_name};
 use self::answers::{dead_letter, dead_letter_line, status, tested};
 use self::failure::Failure;
 use crate::carry::Carried;
 use crate::cli::EnableFrom;
+use crate::desk::Desk;
 use crate::nodes;
-use crate::observe::Observer;
-use crate::operator::{Apply, Operator};
+use crate::operator::Apply;
 use crate::token::Token;
 
 /// Dead letters in one answer unless the request says otherwise, and at most.
@@ -36,8 +37,7 @@ const MAX_DEAD_LETTERS: usize = 10_000;
 /// What the routes work with. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Api {
-    pub(crate) operator: Operator,
-    pub(crate) observer: Observer,
+    pub(crate) desk: Desk,
     pub(crate) token: Token,
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/api/dead-letters", get(dead_letters))
         .route("/api/dead-letters/{id}", get(one_dead_letter))
         .merge(migration::routes())
-        .fallback(no_such_route)
+        .route("/api/{*rest}", any(no_such_route))
         .layer(from_fn_with_state(api.token.clone(), guard));
     Router::new()
         .route("/healthz", get(healthz))
@@ -90,7 +90,7 @@ async fn healthz() -> &'static str {
 
 /// The process can do its work: the journal takes events.
 async fn readyz(State(api): State<Api>) -> Response {
-    match health(&api.operator.journal.stats().health) {
+    match health(&api.desk.operator.journal.stats().health) {
         (_, None) => "ready\n".into_response(),
         (_, Some(reason)) => {
             (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response()
@@ -103,15 +103,15 @@ async fn metrics(State(api): State<Api>) -> Response {
         header::CONTENT_TYPE,
         "text/plain; version=0.0.4; charset=utf-8",
     )];
-    (form, api.observer.render()).into_response()
+    (form, api.desk.observer.render()).into_response()
 }
 
 async fn connections(State(api): State<Api>) -> Result<Response, Failure> {
-    let (statuses, unanswered) = nodes::statuses(&api.operator).await?;
+    let (statuses, unanswered) = nodes::statuses(&api.desk.operator).await?;
     let each = statuses.iter();
     let lines: Vec<_> = each.map(|each| status(each, &unanswered)).collect();
-    let mut warnings = api.operator.warnings();
-    let carried = Carried::load(&api.operator.journal).await?;
+    let mut warnings = api.desk.operator.warnings();
+    let carried = Carried::load(&api.desk.operator.journal).await?;
     if carried.is_some_and(|carried| !carried.is_done) {
         let wait = "a journal is being carried over: first-only connections wait for its end";
         warnings.push(wait.to_owned());
@@ -125,15 +125,15 @@ async fn connections(State(api): State<Api>) -> Result<Response, Failure> {
 }
 
 async fn all_nodes(State(api): State<Api>) -> Response {
-    let gathered = nodes::nodes(&api.operator, &api.observer).await;
-    let durability = api.operator.journal.durability();
+    let gathered = nodes::nodes(&api.desk.operator, &api.desk.observer).await;
+    let durability = api.desk.operator.journal.durability();
     let durability = durability.map(|watched| watched.borrow().clone());
     Json(answers::nodes(&gathered, durability.as_deref())).into_response()
 }
 
 async fn export(State(api): State<Api>) -> Result<Response, Failure> {
     let form = [(header::CONTENT_TYPE, "application/toml")];
-    Ok((form, api.operator.export().await?).into_response())
+    Ok((form, api.desk.operator.export().await?).into_response())
 }
 
 #[derive(Deserialize)]
@@ -164,7 +164,7 @@ async fn apply(
         Apply::Now(enable_from)
     };
     let written = Written::parse(&document)?;
-    let applied = api.operator.apply(written, how, Origin::Api).await?;
+    let applied = api.desk.operator.apply(written, how, Origin::Api).await?;
     let changes: Vec<String> = applied.changes.iter().map(ToString::to_string).collect();
     let answer = json!({
         "applied": how != Apply::DryRun,
@@ -175,13 +175,13 @@ async fn apply(
 }
 
 async fn send_test(State(api): State<Api>, Path(name): Path<String>) -> Result<Response, Failure> {
-    let sent = api.operator.send_test(&name).await?;
+    let sent = api.desk.operator.send_test(&name).await?;
     let sent = sent.ok_or_else(|| no_connection(&name))?;
     Ok(Json(tested(&sent)).into_response())
 }
 
 async fn confirm(State(api): State<Api>, Path(name): Path<String>) -> Result<Response, Failure> {
-    api.operator
+    api.desk.operator
         .confirm(&name)
         .await?
         .ok_or_else(|| no_connection(&name))?;
@@ -206,7 +206,7 @@ async fn dead_letters(
 ) -> Result<Response, Failure> {
     let connection = match &query.connection {
         Some(name) => Some(
-            api.operator
+            api.desk.operator
                 .id_of(name)
                 .ok_or_else(|| no_connection(name))?,
         ),
@@ -218,11 +218,11 @@ async fn dead_letters(
         limit: query.limit.unwrap_or(DEAD_LETTERS).min(MAX_DEAD_LETTERS),
     };
     // Counted first, so that an answer never counts letters that it does not show.
-    let total = api.operator.journal.dead_letter_count().await?;
-    let letters = api.operator.journal.dead_letters(filter).await?;
+    let total = api.desk.operator.journal.dead_letter_count().await?;
+    let letters = api.desk.operator.journal.dead_letters(filter).await?;
     let lines: Vec<_> = letters
         .iter()
-        .map(|each| dead_letter_line(&api.operator, each))
+        .map(|each| dead_letter_line(&api.desk.operator, each))
         .collect();
     Ok(Json(json!({ "dead_letters": lines, "total": total })).into_response())
 }
@@ -234,10 +234,11 @@ async fn one_dead_letter(
     let missing = || Failure::not_found(format!("there is no dead letter {id:?}"));
     let number: u64 = id.parse().map_err(|_| missing())?;
     let found = api
+        .desk
         .operator
         .journal
         .dead_letter(DeadLetterId::new(number))
         .await?;
     let found = found.ok_or_else(missing)?;
-    Ok(Json(dead_letter(&api.operator, &found)).into_response())
+    Ok(Json(dead_letter(&api.desk.operator, &found)).into_response())
 }

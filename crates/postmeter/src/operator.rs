@@ -10,14 +10,15 @@ mod decide;
 use std::sync::Arc;
 use std::time::Duration;
 
-use connections::{Connection, Settings, Unlocked, UnlockedConnection};
+use anyhow::Context as _;
+use connections::{Connection, SecretRef, Settings, Unlocked, UnlockedConnection};
 use jiff::Timestamp;
 use journal::{Journal, Partition, Place, ReadError, Revision, Seq};
 use receive::Workspaces;
 use tokio::sync::{Mutex, watch};
 
 use self::audit::Audit;
-pub(crate) use self::decide::{Apply, ApplyError, Wanted, follow};
+pub(crate) use self::decide::{Apply, ApplyError, follow};
 use crate::duties::Duties;
 use crate::observe::Lag;
 use crate::supervisor::Running;
@@ -83,6 +84,12 @@ impl Operator {
     pub(crate) async fn export(&self) -> anyhow::Result<String> {
         let (connections, _) = self.settings.load().await?;
         Ok(connections.to_toml())
+    }
+
+    /// Keeps a secret that somebody typed in, and says where.
+    pub(crate) async fn keep_secret(&self, secret: &str) -> anyhow::Result<SecretRef> {
+        let kept = self.settings.keep_secret(secret).await;
+        kept.context("cannot keep the secret")
     }
 
     /// Every connection, enabled or not.
@@ -174,6 +181,7 @@ impl Operator {
         let Some(UnlockedConnection {
             connection,
             destination,
+            ..
         }) = self.find(name)
         else {
             return Ok(None);

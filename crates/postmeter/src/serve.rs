@@ -24,6 +24,7 @@ use tracing::{error, info, warn};
 use crate::api::{self, Api};
 use crate::cli::EnableFrom;
 use crate::config::{Config, Engine};
+use crate::desk::Desk;
 use crate::duties::{Duties, is_superseded};
 use crate::http;
 use crate::nodes;
@@ -169,11 +170,15 @@ impl Server {
         };
         let public =
             receive::router(intake).layer(from_fn_with_state(observer.clone(), count_answer));
-        let private = api::router(Api {
+        let desk = Desk {
             operator: operator.clone(),
             observer: observer.clone(),
-            token,
-        });
+            retention: config.journal.limits().retention,
+            origin: Origin::Console,
+        };
+        let pages = console::router(desk.clone(), console::Access::new(token.reveal()));
+        let desk = desk.through(Origin::Api);
+        let private = api::router(Api { desk, token }).merge(pages);
         stages.spawn(http::serve(receive, public, stop.clone()));
         stages.spawn(http::serve(console, private, stop.clone()));
         for partition in journal.partitions() {

@@ -1,13 +1,14 @@
 //! The JSON of the API.
 
+use console::seen::LineState;
 use dispatch::{Attempt, AttemptResult};
 use jiff::Timestamp;
 use journal::durability::Finding;
-use journal::{DeadLetter, Durability, Health};
+use journal::{DeadLetter, Durability, Health, Place};
 use serde_json::{Value, json};
 
 use crate::carry::FORMER;
-use crate::nodes::{Gathered, Holder, Member, NodeReport, Status, Waiting};
+use crate::nodes::{Gathered, Holder, Member, NodeReport, Status};
 use crate::observe::Counts;
 use crate::operator::Operator;
 use crate::trial::Tested;
@@ -15,7 +16,7 @@ use crate::trial::Tested;
 /// A connection and how it is doing; `unanswered` are the nodes that did not say.
 pub(super) fn status(status: &Status, unanswered: &[String]) -> Value {
     let connection = &status.connection;
-    let (state, reason) = state(status, unanswered);
+    let (state, reason) = status.state(unanswered);
     json!({
         "name": connection.name.as_str(),
         "id": connection.id.as_str(),
@@ -25,7 +26,7 @@ pub(super) fn status(status: &Status, unanswered: &[String]) -> Value {
         "enabled": connection.enabled,
         "paused": connection.paused,
         "payload_version": connection.options.payload_version.to_string(),
-        "state": state,
+        "state": word(state),
         "reason": reason,
         "confirmed_at": status.confirmed_at.map(time),
         "lag_records": status.lag.records,
@@ -40,51 +41,17 @@ fn holder(holder: &Holder) -> Value {
     json!({ "partition": holder.partition, "node": holder.node })
 }
 
-/// The state in a word, and why.
-fn state(status: &Status, unanswered: &[String]) -> (&'static str, Option<String>) {
-    if !status.connection.enabled {
-        return ("disabled", None);
-    }
-    if status.connection.paused {
-        let why = "it keeps its place until somebody lets it go on";
-        return ("paused", Some(why.to_owned()));
-    }
-    if let Some(Waiting {
-        since,
-        reason,
-        retry_at,
-    }) = &status.waiting
-    {
-        let why = format!("{reason}, since {since:.0}; tries again at {retry_at:.0}");
-        return ("waiting", Some(why));
-    }
-    if !status.idle.is_empty() {
-        return idle(&status.idle, unanswered);
-    }
-    if status.confirmed_at.is_none() {
-        let why = "nobody has confirmed that an event arrived in Segment";
-        return ("unconfirmed", Some(why.to_owned()));
-    }
-    match status.lag.records {
-        0 => ("up to date", None),
-        _ => ("catching up", None),
-    }
-}
-
-/// The state of a connection some of whose partitions nobody is known to feed.
-fn idle(partitions: &[u16], unanswered: &[String]) -> (&'static str, Option<String>) {
-    let partitions: Vec<String> = partitions.iter().map(ToString::to_string).collect();
-    let partitions = partitions.join(", ");
-    match unanswered {
-        [] => {
-            let why = format!("no node has taken partition {partitions} up yet");
-            ("starting", Some(why))
-        }
-        silent => {
-            let silent = silent.join(", ");
-            let why = format!("partition {partitions} may be with {silent}, which does not answer");
-            ("unknown", Some(why))
-        }
+/// A state in a word.
+fn word(state: LineState) -> &'static str {
+    match state {
+        LineState::UpToDate => "up to date",
+        LineState::CatchingUp => "catching up",
+        LineState::Waiting => "waiting",
+        LineState::Unconfirmed => "unconfirmed",
+        LineState::Paused => "paused",
+        LineState::Disabled => "disabled",
+        LineState::Starting => "starting",
+        LineState::Unknown => "unknown",
     }
 }
 
@@ -193,15 +160,20 @@ pub(super) fn tested(tested: &Tested) -> Value {
     })
 }
 
+/// A record's name, of a letter that may have been carried over.
+pub(crate) fn record_name(place: Place) -> String {
+    match place.partition {
+        FORMER => format!("{} of the former journal", place.seq),
+        _ => place.to_string(),
+    }
+}
+
 /// A dead letter in a list.
 pub(super) fn dead_letter_line(operator: &Operator, found: &DeadLetter) -> Value {
     let letter = &found.letter;
     json!({
         "id": found.id.get(),
-        "record": match letter.place.partition {
-            FORMER => format!("{} of the former journal", letter.place.seq),
-            _ => letter.place.to_string(),
-        },
+        "record": record_name(letter.place),
         "workspace": letter.workspace,
         "connection": letter.connection.as_deref().map(|id| operator.name_of(id)),
         "buried_at": time(letter.buried_at),

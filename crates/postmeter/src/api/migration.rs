@@ -25,27 +25,27 @@ pub(super) fn routes() -> Router<Api> {
 }
 
 async fn begin(State(api): State<Api>, Json(begin): Json<Begin>) -> Result<Response, Failure> {
-    Ok(through(carry::begin(&api.operator, begin).await?))
+    Ok(through(carry::begin(&api.desk.operator, begin).await?))
 }
 
 async fn records(State(api): State<Api>, chunk: Bytes) -> Result<Response, Failure> {
     let chunk = Chunk::decode(chunk);
     let chunk = chunk.map_err(|damaged| Failure::bad_request(damaged.to_string()))?;
-    Ok(through(carry::records(&api.operator.journal, chunk).await?))
+    Ok(through(carry::records(&api.desk.operator.journal, chunk).await?))
 }
 
 async fn letters(State(api): State<Api>, Json(sent): Json<Letters>) -> Result<Response, Failure> {
-    carry::letters(&api.operator.journal, &sent).await?;
+    carry::letters(&api.desk.operator.journal, &sent).await?;
     Ok(done())
 }
 
 async fn finish(State(api): State<Api>, Json(end): Json<Finish>) -> Result<Response, Failure> {
-    carry::finish(&api.operator.journal, end).await?;
+    carry::finish(&api.desk.operator.journal, end).await?;
     Ok(done())
 }
 
 async fn abandon(State(api): State<Api>) -> Result<Response, Failure> {
-    carry::abandon(&api.operator.journal).await?;
+    carry::abandon(&api.desk.operator.journal).await?;
     Ok(done())
 }
 

@@ -1,6 +1,7 @@
 //! How a connection is doing on all nodes together: as its worst part does.
 
 use connections::Connection;
+use console::seen::LineState;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -23,6 +24,56 @@ pub(crate) struct Status {
     pub(crate) waiting: Option<Waiting>,
     /// The last attempts of all nodes, newest first.
     pub(crate) attempts: Vec<Value>,
+}
+
+impl Status {
+    /// The state in a word, and why; `unanswered` are the nodes that did not say.
+    pub(crate) fn state(&self, unanswered: &[String]) -> (LineState, Option<String>) {
+        if !self.connection.enabled {
+            return (LineState::Disabled, None);
+        }
+        if self.connection.paused {
+            let why = "it keeps its place until somebody lets it go on";
+            return (LineState::Paused, Some(why.to_owned()));
+        }
+        if let Some(Waiting {
+            since,
+            reason,
+            retry_at,
+        }) = &self.waiting
+        {
+            let why = format!("{reason}, since {since:.0}; tries again at {retry_at:.0}");
+            return (LineState::Waiting, Some(why));
+        }
+        if !self.idle.is_empty() {
+            return idle(&self.idle, unanswered);
+        }
+        if self.confirmed_at.is_none() {
+            let why = "nobody has confirmed that an event arrived in Segment";
+            return (LineState::Unconfirmed, Some(why.to_owned()));
+        }
+        match self.lag.records {
+            0 => (LineState::UpToDate, None),
+            _ => (LineState::CatchingUp, None),
+        }
+    }
+}
+
+/// The state of a connection some of whose partitions nobody is known to feed.
+fn idle(partitions: &[u16], unanswered: &[String]) -> (LineState, Option<String>) {
+    let partitions: Vec<String> = partitions.iter().map(ToString::to_string).collect();
+    let partitions = partitions.join(", ");
+    match unanswered {
+        [] => {
+            let why = format!("no node has taken partition {partitions} up yet");
+            (LineState::Starting, Some(why))
+        }
+        silent => {
+            let silent = silent.join(", ");
+            let why = format!("partition {partitions} may be with {silent}, which does not answer");
+            (LineState::Unknown, Some(why))
+        }
+    }
 }
 
 /// A node that feeds a partition of a connection.
