@@ -25,6 +25,8 @@ mod unlock;
 pub use connection::{AppApi, AppApiTarget, Connection, Connections, NewConnection, Options};
 pub use connection::{Signature, Target, Workspace};
 pub use diff::Change;
+// What a target and a write key are made of, for whoever takes them from a person.
+pub use dispatch::{Endpoint, EndpointError, write_key_warning};
 pub use document::{Document, Fields};
 pub use edit::Edit;
 pub use id::{ConnectionId, Name};

@@ -104,6 +104,15 @@ impl Selection {
         self.patterns.iter().map(String::as_str)
     }
 
+    /// Whether the patterns cover this documented kind.
+    pub fn includes(&self, known: &Known) -> bool {
+        let kind = Kind {
+            object_type: Some(known.object_type),
+            metric: known.metric,
+        };
+        self.selects_row(kind) == Some(true)
+    }
+
     fn add(&mut self, pattern: &str) -> Result<(), BadPattern> {
         check_characters(pattern)?;
         let mut covers_any = false;
@@ -228,6 +237,16 @@ mod tests {
             ("email_sen", "email_sent", false),
         ] {
             assert_eq!(covers(pattern, name), is_covered, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn a_selection_includes_what_its_patterns_cover() {
+        let some = Selection::parse(&["email_*", "sms_sent"]).unwrap();
+        for known in catalogue::catalogue() {
+            let is_covered = known.object_type == "email" || known.kind() == "sms_sent";
+            assert_eq!(some.includes(&known), is_covered, "{}", known.kind());
+            assert!(Selection::all().includes(&known), "{}", known.kind());
         }
     }
 
