@@ -27,7 +27,7 @@ mod rules;
 mod shape;
 
 pub use call::{Call, Occurrence, message_id};
-pub use event::{Event, EventKey, Kind, MAX_EVENT_ID_BYTES, Person, Unusable};
+pub use event::{Event, EventKey, Kind, MAX_EVENT_ID_BYTES, Person, References, Unusable};
 pub use options::{FirstPer, Names, Options, PayloadVersion, SendFrequency, UnknownVersion};
 pub use rules::catalogue::{Known, Mapping, catalogue};
 pub use rules::names::Renames;

@@ -8,6 +8,7 @@ mod key;
 mod kind;
 mod person;
 mod read;
+mod references;
 mod time;
 
 use std::borrow::Cow;
@@ -22,6 +23,7 @@ pub use key::{EventKey, MAX_EVENT_ID_BYTES};
 pub use kind::Kind;
 pub use person::Person;
 pub use read::Unusable;
+pub use references::References;
 
 pub(crate) use kind::{CUSTOMER, Family, IN_APP, PREFERENCES};
 pub(crate) use person::Identity;
@@ -71,6 +73,11 @@ impl<'a> Event<'a> {
     /// The person that the event is about, as far as it says.
     pub fn person(&self) -> Person<'a> {
         self.identity().into()
+    }
+
+    /// What the event refers to by an id that has a name somewhere.
+    pub fn references(&self) -> References<'a> {
+        References::read(&self.data)
     }
 
     /// When the thing happened. Whole seconds as a rule; fractions are kept to the millisecond.
