@@ -7,6 +7,7 @@ mod completions;
 mod connections;
 mod dead_letters;
 mod demo;
+mod emulate_app_api;
 mod emulate_customerio;
 mod emulate_segment;
 mod export;
@@ -51,6 +52,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Emulator(args) => match args.command {
             EmulatorCommand::Segment(args) => emulate_segment::run(args),
             EmulatorCommand::Customerio(args) => emulate_customerio::run(&args),
+            EmulatorCommand::AppApi(args) => emulate_app_api::run(&args),
         },
         Command::Completions { shell } => completions::run(shell),
     }

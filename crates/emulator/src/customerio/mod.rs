@@ -1,4 +1,5 @@
-//! A stand-in for Customer.io's sender of reporting webhooks.
+//! Stand-ins for Customer.io's sender of reporting webhooks, and for the part of its
+//! App API that says what ids are called ([`AppApi`]).
 //!
 //! [`Sender`] keeps Customer.io's rules towards a receiver: every event signed,
 //! one at a time, four seconds to answer, everything behind a failed event
@@ -11,6 +12,7 @@
 //! be one: the intervals of its backoff, what counts as a timeout, and that
 //! redirects are not followed.
 
+mod app_api;
 mod campaign;
 mod event;
 mod patience;
@@ -18,6 +20,8 @@ mod report;
 mod sender;
 mod sign;
 
+pub use app_api::{APP_API_LIMIT, APP_API_WINDOW, AppApi, AppApiFault, Asked, MAX_ASKED};
+pub use app_api::{Listing, Named, Workflow};
 pub use campaign::{Campaign, CampaignEvents, Channel, Content, UnknownChannel, every_pair};
 pub use event::{Event, MAX_FILE_BYTES, ReadError, parse_events, read_events};
 pub use patience::{FIRST_BACKOFF, Failure, GIVE_UP_AFTER, HOLD, MAX_BACKOFF};

@@ -15,6 +15,8 @@ use jiff::Timestamp;
 
 pub use catalogue::every_pair;
 
+pub(super) use self::wording::{ACTIONS, BROADCASTS, CAMPAIGNS, NEWSLETTERS, TRANSACTIONAL};
+
 use self::{chance::Chance, person::Person, story::Beat, wording::Message};
 use super::event::Event;
 

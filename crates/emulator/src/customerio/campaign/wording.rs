@@ -25,6 +25,17 @@ const SUBJECTS: [&str; 6] = [
     "\"Quoted\" & <marked>",
 ];
 
+/// Campaigns, by their ids from 1.
+pub(crate) const CAMPAIGNS: u64 = 40;
+/// API-triggered broadcasts.
+pub(crate) const BROADCASTS: u64 = 20;
+/// Newsletters.
+pub(crate) const NEWSLETTERS: u64 = 300;
+/// Transactional messages with a number.
+pub(crate) const TRANSACTIONAL: u64 = 12;
+/// Actions with a number, in any campaign or broadcast.
+pub(crate) const ACTIONS: u64 = 200;
+
 const LINKS: [&str; 4] = [
     "https://example.com/features",
     "https://example.com/pricing?plan=premium&source=message",
@@ -343,7 +354,7 @@ impl Parent {
         let end = if transactional { 100 } else { 90 };
         match chance.below(end) {
             0..60 => Self {
-                campaign_id: Some(chance.below(40) + 1),
+                campaign_id: Some(chance.below(CAMPAIGNS) + 1),
                 action_id: Some(Id::action(chance)),
                 parent_action_id: chance.percent(10).then(|| chance.below(200) + 1),
                 journey_id: Some(chance.ulid(JOURNEYS_MS)),
@@ -351,20 +362,20 @@ impl Parent {
                 ..Self::default()
             },
             60..75 => Self {
-                broadcast_id: Some(chance.below(20) + 1),
+                broadcast_id: Some(chance.below(BROADCASTS) + 1),
                 action_id: Some(Id::action(chance)),
                 trigger_id: chance.percent(70).then(|| chance.below(500) + 1),
                 journey_id: Some(chance.ulid(JOURNEYS_MS)),
                 ..Self::default()
             },
             75..90 => Self {
-                newsletter_id: Some(chance.below(300) + 1),
+                newsletter_id: Some(chance.below(NEWSLETTERS) + 1),
                 content_id: Some(chance.below(900) + 1),
                 ..Self::default()
             },
             _ => Self {
                 transactional_message_id: Some(if chance.percent(80) {
-                    Id::Number(chance.below(12) + 1)
+                    Id::Number(chance.below(TRANSACTIONAL) + 1)
                 } else {
                     Id::Text("example_receipt".to_owned())
                 }),
@@ -380,7 +391,7 @@ const JOURNEYS_MS: i64 = 1_652_131_622_000;
 impl Id {
     /// Blocks of newer workflows are `n` and a number.
     fn action(chance: &mut Chance) -> Self {
-        let number = chance.below(200) + 1;
+        let number = chance.below(ACTIONS) + 1;
         if chance.percent(25) {
             Self::Text(format!("n{number}"))
         } else {
