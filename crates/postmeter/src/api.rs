@@ -7,6 +7,7 @@
 mod answers;
 mod failure;
 mod migration;
+mod names;
 
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{StatusCode, header};
@@ -53,6 +54,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/api/dead-letters", get(dead_letters))
         .route("/api/dead-letters/{id}", get(one_dead_letter))
         .merge(migration::routes())
+        .merge(names::routes())
         .route("/api/{*rest}", any(no_such_route))
         .layer(from_fn_with_state(api.token.clone(), guard));
     Router::new()

@@ -9,6 +9,7 @@ mod config;
 mod desk;
 mod duties;
 mod http;
+mod names;
 mod nodes;
 mod observe;
 mod operator;

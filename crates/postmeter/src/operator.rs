@@ -20,6 +20,7 @@ use tokio::sync::{Mutex, watch};
 use self::audit::Audit;
 pub(crate) use self::decide::{Apply, ApplyError, follow};
 use crate::duties::Duties;
+use crate::names::Directory;
 use crate::observe::Lag;
 use crate::supervisor::Running;
 use crate::trial::{self, Tested};
@@ -30,6 +31,7 @@ pub(crate) struct Operator {
     pub(crate) journal: Journal,
     pub(crate) running: Running,
     pub(crate) duties: Duties,
+    pub(crate) names: Directory,
     pub(crate) audit: Audit,
     settings: Settings,
     policy: dispatch::Policy,
@@ -50,6 +52,7 @@ impl Operator {
             audit: Audit::of(journal.clone()),
             settings: Settings::of(journal.clone()),
             duties: Duties::of(journal.clone()),
+            names: Directory::of(journal.clone()),
             journal,
             running: Running::default(),
             policy,

@@ -17,5 +17,6 @@ mod hand;
 pub(crate) mod indexer;
 pub(crate) mod keys;
 mod ledger;
+mod naming;
 pub(crate) mod shelf;
 pub(crate) mod trace;

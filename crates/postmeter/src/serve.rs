@@ -27,6 +27,7 @@ use crate::config::{Config, Engine};
 use crate::desk::Desk;
 use crate::duties::{Duties, is_superseded};
 use crate::http;
+use crate::names;
 use crate::nodes;
 use crate::observe::Observer;
 use crate::operator::{self, Apply, Operator};
@@ -192,12 +193,14 @@ impl Server {
         let workshop = Workshop {
             journal,
             duties: operator.duties.clone(),
+            names: operator.names.clone(),
             observer: observer.clone(),
             policy: config.dispatch,
             window: config.window,
         };
         let (decided, running) = (operator.decided(), operator.running.clone());
         stages.spawn(supervisor::run(workshop, decided, running, stop.clone()));
+        stages.spawn(names::run(operator.names.clone(), stop.clone()));
         stages.spawn(operator::follow(operator.clone(), stop.clone()));
         let (asked, told) = (operator.clone(), operator.clone());
         stages.spawn(nodes::answer(asked, observer.clone(), stop.clone()));

@@ -11,12 +11,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use connections::{ConnectionId, Unlocked, UnlockedConnection};
 use dispatch::{Outbox, Policy};
 use journal::{Journal, Partition};
+use shape::PayloadVersion;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use crate::duties::Duties;
+use crate::names::Directory;
 use crate::observe::Observer;
 use crate::pipeline::feed::{ConnectionLabel, Feed};
 
@@ -25,6 +27,7 @@ use crate::pipeline::feed::{ConnectionLabel, Feed};
 pub(crate) struct Workshop {
     pub(crate) journal: Journal,
     pub(crate) duties: Duties,
+    pub(crate) names: Directory,
     pub(crate) observer: Observer,
     pub(crate) policy: Policy,
     pub(crate) window: usize,
@@ -142,16 +145,20 @@ fn feed(
     outbox: &Arc<Outbox>,
     partition: Partition,
 ) -> Feed {
+    let options = connection.shape_options();
+    let has_names = options.names || options.payload_version == PayloadVersion::V1;
+    let workspace = connection.workspace.as_str();
     Feed {
+        names: has_names.then(|| workshop.names.book(workspace)),
         journal: workshop.journal.clone(),
         observer: workshop.observer.clone(),
         outbox: Arc::clone(outbox),
         connection: ConnectionLabel {
             id: connection.id.as_str().into(),
             name: connection.name.as_str().into(),
-            workspace: connection.workspace.as_str().into(),
+            workspace: workspace.into(),
         },
-        options: connection.shape_options(),
+        options,
         written: connection.options.clone(),
         window: workshop.window,
         partition,

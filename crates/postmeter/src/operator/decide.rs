@@ -287,6 +287,8 @@ impl Operator {
     }
 
     fn publish(&self, unlocked: Unlocked) {
+        // Before any feed starts on it, so that its first page has names too.
+        self.names.take_up(&unlocked);
         let workspaces = unlocked.workspaces.iter().map(workspace).collect();
         self.workspaces.send_replace(Arc::new(workspaces));
         self.decided.send_replace(Arc::new(unlocked));

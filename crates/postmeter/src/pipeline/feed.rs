@@ -13,7 +13,7 @@ use dispatch::{Attempt, AttemptResult, Batch, Outbox, Outcome, PushError, Refuse
 use jiff::Timestamp;
 use journal::{Duty, Indexed, Journal, NewDeadLetter, Partition, Place, ReadLimit, Record, Seq};
 use journal::{Settlement, Verdict};
-use shape::{Call, Event, Names, Options, SendFrequency, Shaped};
+use shape::{Call, Event, Options, SendFrequency, Shaped};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +24,7 @@ use super::keys;
 use super::ledger::Settleable;
 use super::{shelf, trace};
 use crate::duties::Work;
+use crate::names::Book;
 use crate::observe::{End, Observer, Sample, SampleNode, SkipCause};
 
 /// What is read and shaped ahead of the window.
@@ -40,6 +41,8 @@ pub(crate) struct Feed {
     pub(crate) options: Options,
     /// The same options, as the operator wrote them.
     pub(crate) written: connections::Options,
+    /// What ids are called; none where the connection does not want to know.
+    pub(crate) names: Option<Book>,
     pub(crate) window: usize,
     pub(crate) partition: Partition,
 }
@@ -164,6 +167,9 @@ impl Feed {
         if !self.is_told_of(&page, hand, stop).await? {
             return Ok(false);
         }
+        if !self.is_named(&page, stop).await {
+            return Ok(false);
+        }
         let mut shaped = Vec::new();
         let mut last = None;
         for indexed in page {
@@ -216,7 +222,7 @@ impl Feed {
         let unusable = |_| Ended::Skipped(SkipCause::Unusable);
         let event = Event::parse(&record.body).map_err(unusable)?;
         let received_at = Some(record.received_at);
-        match shape::shape(&event, received_at, &self.options, &Names::default()) {
+        match self.shape_named(&event, received_at) {
             Shaped::Call(call) => Ok(call),
             Shaped::Skip(_) => Err(Ended::Skipped(SkipCause::Options)),
             Shaped::Bury(burial) => Err(Ended::Buried(burial.to_string())),

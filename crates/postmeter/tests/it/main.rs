@@ -13,6 +13,7 @@ mod first_only;
 mod harness;
 mod kills;
 mod migrate;
+mod names;
 #[path = "../../../journal/tests/it/nats.rs"]
 mod nats;
 mod nodes;
