@@ -31,6 +31,27 @@ pub(crate) fn counted(n: impl Borrow<u64>, one: &str, many: &str) -> String {
     format!("{} {}", count(n), if n == 1 { one } else { many })
 }
 
+/// A small count of things in words: `one event`, `two events`, `18 240 events`.
+pub(crate) fn few(n: impl Borrow<u64>, one: &str, many: &str) -> String {
+    let n = *n.borrow();
+    format!("{} {}", few_of(n), if n == 1 { one } else { many })
+}
+
+/// A small count in words.
+pub(crate) fn few_of(n: impl Borrow<u64>) -> String {
+    const WORDS: [&str; 10] = [
+        "no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
+    ];
+    let n = *n.borrow();
+    let word = usize::try_from(n).ok().and_then(|n| WORDS.get(n));
+    word.map_or_else(|| count(n), |word| (*word).to_owned())
+}
+
+/// A count that went through a chart's figures.
+pub(crate) fn whole_count(n: f64) -> String {
+    count(whole(n.max(0.0)))
+}
+
 /// Bytes: `3.1 GB`.
 pub(crate) fn bytes(n: impl Borrow<u64>) -> String {
     const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
@@ -269,6 +290,10 @@ mod tests {
         let plain = |text: String| text.replace(THIN, " ");
         assert_eq!(plain(count(18_240)), "18 240");
         assert_eq!(plain(count(7)), "7");
+        assert_eq!(plain(whole_count(18_240.0)), "18 240");
+        assert_eq!(few(1, "event", "events"), "one event");
+        assert_eq!(few(9, "event", "events"), "nine events");
+        assert_eq!(plain(few(18_240, "event", "events")), "18 240 events");
         assert_eq!(plain(count(1_234_567)), "1 234 567");
         let sizes = [
             (0, "0 B"),
