@@ -139,6 +139,22 @@ impl Settings {
         Ok(SecretRef::Kept(id))
     }
 
+    /// Keeps what another journal kept, under the same ids. A secret that is here
+    /// already stays as it is.
+    pub async fn take_secrets_over(
+        &self,
+        kept: &BTreeMap<String, Secret>,
+    ) -> Result<(), SaveError> {
+        for (id, secret) in kept {
+            let value = Bytes::from(secret.reveal().to_owned());
+            match self.journal.put_setting(&kept_under(id), value, None).await {
+                Ok(_) | Err(PutError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
     /// The kept secrets that `connections` name, by id; without those that are not
     /// there, which [`Connections::unlock`] reports.
     pub async fn kept_secrets(
@@ -149,7 +165,7 @@ impl Settings {
         for id in kept_ids(connections) {
             let setting = self.journal.setting(&kept_under(id)).await?;
             let text = setting.and_then(|setting| String::from_utf8(setting.value.to_vec()).ok());
-            if let Some(text) = text.filter(|text| !text.is_empty()) {
+            if let Some(text) = text {
                 kept.insert(id.to_owned(), Secret::new(text));
             }
         }
@@ -165,10 +181,7 @@ impl Settings {
         for id in kept_ids(before).difference(&kept_ids(after)) {
             let key = kept_under(id);
             if let Some(setting) = self.journal.setting(&key).await? {
-                let revision = Some(setting.revision);
-                self.journal
-                    .put_setting(&key, Bytes::new(), revision)
-                    .await?;
+                self.journal.remove_setting(&key, setting.revision).await?;
             }
         }
         Ok(())

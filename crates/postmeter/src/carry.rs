@@ -30,8 +30,8 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::chunk::Chunk;
 pub(crate) use self::letter::{CarriedLetter, FORMER};
-pub(crate) use self::receive::{Begin, Finish, Letters, Refused, abandon, begin, finish};
-pub(crate) use self::receive::{letters, records};
+pub(crate) use self::receive::{Begin, Finish, Letters, PastedSecrets, Refused};
+pub(crate) use self::receive::{abandon, begin, finish, letters, records};
 
 /// The setting that says what is carried over.
 const CARRIED: &str = "migration";

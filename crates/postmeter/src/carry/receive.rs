@@ -1,10 +1,11 @@
 //! The receiving side: what a running server does with what is carried over.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use connections::{Connections, Written};
+use connections::{Connections, Secret, Settings, Written};
 use console::seen::Origin;
 use jiff::Timestamp;
 use journal::{Draft, Journal, Permit, Place, Unavailable};
@@ -34,6 +35,33 @@ pub(crate) struct Begin {
     pub(crate) confirmed: BTreeMap<String, String>,
     /// The last record.
     pub(crate) last: u64,
+    /// What people had pasted into its console; an older build sends none.
+    #[serde(default)]
+    pub(crate) secrets: PastedSecrets,
+}
+
+/// Secrets that a journal kept, by id. They travel as the token does that lets
+/// them in; nothing prints them.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct PastedSecrets(BTreeMap<String, String>);
+
+impl PastedSecrets {
+    pub(crate) fn of(kept: &BTreeMap<String, Secret>) -> PastedSecrets {
+        let each = kept.iter();
+        let each = each.map(|(id, secret)| (id.clone(), secret.reveal().to_owned()));
+        PastedSecrets(each.collect())
+    }
+
+    fn unpacked(self) -> BTreeMap<String, Secret> {
+        let each = self.0.into_iter();
+        each.map(|(id, secret)| (id, Secret::new(secret))).collect()
+    }
+}
+
+impl fmt::Debug for PastedSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PastedSecrets({} hidden)", self.0.len())
+    }
 }
 
 /// Some dead letters of the old journal.
@@ -87,6 +115,12 @@ pub(crate) async fn begin(operator: &Operator, begin: Begin) -> Result<u64, Refu
     if !carried.journal.is_empty() && carried.journal != begin.journal {
         let what = "  another journal was carried over into this one before";
         return Err(Refused::Differs(vec![what.to_owned()]));
+    }
+    if operator.load().await?.0 == Connections::default() {
+        let pasted = begin.secrets.unpacked();
+        let settings = Settings::of(journal.clone());
+        let taken_over = settings.take_secrets_over(&pasted).await;
+        taken_over.context("cannot keep the old secrets")?;
     }
     agree(operator, written, &old).await?;
     for (id, at) in &begin.confirmed {
@@ -215,4 +249,45 @@ async fn close(journal: &Journal, carried: Carried, progress: Progress) -> Resul
         ..carried
     };
     Ok(save(journal, CARRIED, &closed).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use journal::Config;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn connections_with_pasted_secrets_are_taken_over_with_them() {
+        let folder = TempDir::new().unwrap();
+        let journal = Journal::open(Config::for_tests(folder.path()))
+            .await
+            .unwrap();
+        let operator = Operator::of(journal.clone(), dispatch::Policy::default());
+        let document = "[[workspace]]\nname = \"acme\"\nsignature = \"off\"\n\
+             [[connection]]\nname = \"eu\"\nid = \"c-1\"\nworkspace = \"acme\"\n\
+             write_key = \"kept:abc\"\n";
+        let kept = BTreeMap::from([("abc".to_owned(), Secret::new("pasted".to_owned()))]);
+        let old = |secrets| Begin {
+            journal: "old".to_owned(),
+            document: document.to_owned(),
+            cursors: BTreeMap::new(),
+            confirmed: BTreeMap::new(),
+            last: 0,
+            secrets,
+        };
+        let without = begin(&operator, old(PastedSecrets::default())).await;
+        assert!(
+            matches!(without, Err(Refused::Connections(_))),
+            "{without:?}"
+        );
+
+        let with = old(PastedSecrets::of(&kept));
+        assert!(!format!("{with:?}").contains("pasted\""), "{with:?}");
+        begin(&operator, with).await.unwrap();
+        let decided = operator.decided().borrow().connections[0].clone();
+        assert_eq!(decided.destination.write_key.expose(), "pasted");
+        journal.close().await.unwrap();
+    }
 }

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{block_on, print, print_json, start_logging, talk, until_signal};
-use crate::carry::{Begin, CarriedLetter, Chunk, Finish, Letters};
+use crate::carry::{Begin, CarriedLetter, Chunk, Finish, Letters, PastedSecrets};
 use crate::cli::MigrateArgs;
 use crate::client::{Client, Hinted};
 use crate::duties::Work as _;
@@ -193,6 +193,7 @@ impl Old {
             cursors,
             confirmed,
             last: self.last.get(),
+            secrets: PastedSecrets::of(&settings.kept_secrets(&self.connections).await?),
         })
     }
 

@@ -66,7 +66,7 @@ pub(super) fn unlock(written: &Written) -> anyhow::Result<Offline> {
     for secret in connections.secrets() {
         if let SecretRef::Kept(id) = secret {
             // As long as a write key, so that nobody warns of its length.
-            kept.insert(id.clone(), Secret::new("?".repeat(32)));
+            kept.insert(id.clone(), Secret::new("0".repeat(32)));
             unread.push(secret.clone());
         }
     }

@@ -11,6 +11,7 @@ mod demo;
 mod faults;
 mod first_only;
 mod harness;
+mod held;
 mod kills;
 mod migrate;
 mod names;
