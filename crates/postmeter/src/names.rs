@@ -166,3 +166,122 @@ pub(crate) async fn run(directory: Directory, stop: CancellationToken) {
     }
     while workers.join_next().await.is_some() {}
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use connections::{Connections, Secret, Secrets, Written};
+    use emulator::customerio::{AppApi, Listing, Named};
+    use journal::{Config, Journal};
+    use tempfile::TempDir;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What an operator decided who wants the names that are at `url`.
+    fn decided(url: &str, key: &str) -> Unlocked {
+        let text = format!(
+            "[[workspace]]\nname = \"acme\"\nsignature = \"off\"\n\
+             app_api_key = \"kept:key\"\napp_api_url = \"{url}\"\n"
+        );
+        let written = Written::parse(&text).unwrap();
+        let connections = written.settle_ids(&Connections::default()).unwrap();
+        let kept = BTreeMap::from([("key".to_owned(), Secret::new(key.to_owned()))]);
+        let environment = |_: &str| None;
+        let unlocked = connections.unlock(Secrets {
+            environment: &environment,
+            kept: &kept,
+        });
+        unlocked.unwrap()
+    }
+
+    /// An App API that listens, and where.
+    async fn app_api(tasks: &mut JoinSet<()>, stop: &CancellationToken) -> (AppApi, String) {
+        let app_api = AppApi::new("key");
+        app_api.list(Listing {
+            newsletters: vec![Named::new(7, "Weekly")],
+            ..Listing::default()
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (served, stop) = (app_api.clone(), stop.clone());
+        tasks.spawn(async move { served.run(listener, stop).await.unwrap() });
+        (app_api, url)
+    }
+
+    /// Waits until a directory's status is as it should be.
+    async fn status_until(
+        directory: &Directory,
+        is_it: impl Fn(&NamesStatus) -> bool,
+    ) -> NamesStatus {
+        let begun = tokio::time::Instant::now();
+        loop {
+            let status = directory.status("acme").unwrap();
+            if is_it(&status) {
+                return status;
+            }
+            assert!(begun.elapsed() < Duration::from_mins(1), "{status:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn journal(folder: &TempDir) -> Journal {
+        let config = Config::for_tests(folder.path().join("journal"));
+        Journal::open(config).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_one_node_has_looked_up_the_others_know() {
+        let (folder, stop) = (TempDir::new().unwrap(), CancellationToken::new());
+        let mut tasks = JoinSet::new();
+        let journal = journal(&folder).await;
+        let (_, url) = app_api(&mut tasks, &stop).await;
+        let (one, other) = (
+            Directory::of(journal.clone()),
+            Directory::of(journal.clone()),
+        );
+        // Nobody listens on port 1.
+        other.take_up(&decided("http://127.0.0.1:1", "key"));
+        tasks.spawn(run(other.clone(), stop.clone()));
+        status_until(&other, |status| status.last_error.is_some()).await;
+        one.take_up(&decided(&url, "key"));
+        tasks.spawn(run(one.clone(), stop.clone()));
+        let known = status_until(&other, |status| status.names == 1).await;
+        assert!(known.refreshed_at.is_some() && known.last_error.is_some());
+        stop.cancel();
+        tasks.join_all().await;
+        journal.close().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_new_key_is_tried_at_once_and_no_key_means_no_names() {
+        let (folder, stop) = (TempDir::new().unwrap(), CancellationToken::new());
+        let mut tasks = JoinSet::new();
+        let journal = journal(&folder).await;
+        let (app_api, url) = app_api(&mut tasks, &stop).await;
+        let directory = Directory::of(journal.clone());
+        directory.take_up(&decided(&url, "wrong"));
+        tasks.spawn(run(directory.clone(), stop.clone()));
+        let refused = status_until(&directory, |status| status.last_error.is_some()).await;
+        let said = refused.last_error.unwrap();
+        assert!(said.contains("401") && !said.contains("wrong"), "{said}");
+
+        directory.take_up(&decided(&url, "key"));
+        status_until(&directory, |status| status.names == 1).await;
+        let n_asked = app_api.asked().len();
+        assert!(directory.refresh("acme"));
+        let asked_again = |_: &NamesStatus| app_api.asked().len() > n_asked;
+        status_until(&directory, asked_again).await;
+
+        assert_eq!(directory.book("acme").known().len(), 1);
+        directory.take_up(&Unlocked::default());
+        assert_eq!(directory.status("acme"), None);
+        assert_eq!(directory.book("acme").known().len(), 0);
+        assert!(!directory.refresh("acme"));
+        stop.cancel();
+        tasks.join_all().await;
+        journal.close().await.unwrap();
+    }
+}
