@@ -13,6 +13,7 @@
 
 mod access;
 mod assets;
+mod compare;
 mod form;
 mod pages;
 mod process;
