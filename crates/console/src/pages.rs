@@ -8,7 +8,7 @@ mod connection;
 mod connections;
 mod dead_letters;
 mod debugger;
-mod event;
+pub(crate) mod event;
 mod overview;
 mod settings;
 mod workspace;

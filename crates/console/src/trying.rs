@@ -237,6 +237,11 @@ impl Scene {
         }
     }
 
+    /// The first connection that is decided.
+    pub(crate) fn connection(&self) -> Connection {
+        self.decided().connections()[0].clone()
+    }
+
     fn decided(&self) -> Connections {
         let written = Written::parse(&self.document).expect("the scene's document is valid");
         let decided = written.settle_ids(&Connections::default());
@@ -252,6 +257,32 @@ impl Trial {
     /// The scene as it is now: what was done is in it.
     pub(crate) fn scene(&self) -> Scene {
         self.0.lock().unwrap().clone()
+    }
+
+    /// Changes what there is to see, as the world does while a page is open.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Scene)) {
+        change(&mut self.0.lock().unwrap());
+    }
+
+    /// Asks for streams that do not end, logged in, all of one console.
+    pub(crate) async fn open(&self, paths: &[&str]) -> Vec<axum::response::Response> {
+        let (console, cookie) = self.logged_in().await;
+        let mut opened = Vec::new();
+        for path in paths {
+            let request = Request::get(*path).header(header::COOKIE, &cookie);
+            let request = request.body(Body::empty()).unwrap();
+            opened.push(console.clone().oneshot(request).await.unwrap());
+        }
+        opened
+    }
+
+    /// Asks for a part of a page, as the page's script does, logged in.
+    pub(crate) async fn get_part(&self, path: &str) -> Answered {
+        let (console, cookie) = self.logged_in().await;
+        let request = Request::get(path).header(header::COOKIE, cookie);
+        let request = request.header("hx-request", "true");
+        let request = request.body(Body::empty()).unwrap();
+        text(console.oneshot(request).await.unwrap()).await
     }
 
     /// Asks for a page, logged in.
@@ -383,16 +414,20 @@ impl Process for Trial {
 
     async fn watch(
         &self,
-        _: Option<&str>,
+        after: Option<&str>,
         filter: &Filter,
         limit: usize,
     ) -> Result<Watched, Trouble> {
         let name = filter.event.clone().unwrap_or_default();
         self.look(|scene| {
             let rows = scene.rows.iter().filter(|row| row.name.contains(&name));
+            // Behind an earlier look there are the rows that came since.
+            let after = after.map_or(0, |after| after.parse().expect("it is one of ours"));
+            let rows = rows.filter(|row| row.place.seq.get() > after);
+            let newest = scene.rows.iter().map(|row| row.place.seq.get()).max();
             Watched {
                 rows: rows.take(limit).cloned().collect(),
-                next: "2".to_owned(),
+                next: newest.unwrap_or(after).to_string(),
                 passed: 40,
                 examined: 2,
                 rate_per_s: 812.0,
@@ -438,10 +473,15 @@ impl Process for Trial {
     async fn letters_of(
         &self,
         _: Option<&str>,
-        _: Option<DeadLetterId>,
+        after: Option<DeadLetterId>,
         limit: usize,
     ) -> Result<Vec<LetterSeen>, Trouble> {
-        self.look(|scene| scene.letter_list.iter().take(limit).cloned().collect())
+        let below = after.map_or(u64::MAX, DeadLetterId::get);
+        self.look(|scene| {
+            let letters = scene.letter_list.iter();
+            let letters = letters.filter(|letter| letter.id < below);
+            letters.take(limit).cloned().collect()
+        })
     }
 
     async fn letter(&self, id: DeadLetterId) -> Result<Option<LetterSeen>, Trouble> {
@@ -458,9 +498,7 @@ impl Process for Trial {
     async fn keep_secret(&self, secret: &str) -> Result<SecretRef, NotChanged> {
         let length = secret.len();
         self.act(format!("keep a secret of {length} bytes"), |_| {
-            "env:KEPT"
-                .parse()
-                .expect("it names an environment variable")
+            "kept:k-1".parse().expect("it is the id of a kept secret")
         })
     }
 
