@@ -95,7 +95,8 @@ impl AppApi {
         Ok(AppApi { http, api })
     }
 
-    /// One request. What is not there (404) is an empty page.
+    /// One request. What is not there (404) is an empty page, and so is what an id
+    /// names that could not be there (400, as the reference has it).
     pub(super) async fn page(&self, list: &List) -> Result<Page, Failure> {
         let path = list.path();
         let request = self.http.get(format!("{}{path}", self.api.url));
@@ -105,6 +106,7 @@ impl AppApi {
         match status {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND => return Ok(Page::default()),
+            StatusCode::BAD_REQUEST if list.is_of_an_id() => return Ok(Page::default()),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 return Err(Failure::Refused(status));
             }
@@ -137,6 +139,8 @@ async fn body(mut answer: reqwest::Response) -> Result<Option<Vec<u8>>, Failure>
     Ok(Some(bytes))
 }
 
+/// The reference does not say whether a `Retry-After` ever comes; a date is not
+/// expected of an API that is asked ten times a second.
 fn busy(answer: &reqwest::Response) -> Failure {
     let header = answer.headers().get(RETRY_AFTER);
     let seconds = header.and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
@@ -186,6 +190,16 @@ impl List {
     pub(super) fn actions(of: Parent) -> List {
         let start = String::new();
         List::Actions { of, start }
+    }
+
+    /// Whether an id from an event is a part of the address.
+    fn is_of_an_id(&self) -> bool {
+        match self {
+            List::Newsletter(_) | List::Actions { .. } => true,
+            List::Campaigns | List::Broadcasts | List::Transactional | List::Newsletters { .. } => {
+                false
+            }
+        }
     }
 
     fn path(&self) -> String {

@@ -138,6 +138,7 @@ async fn a_1_0_0_connection_sends_the_names_that_the_app_api_knows() {
         email(3, &json!({ "transactional_message_id": 2 })),
         email(4, &json!({ "broadcast_id": 9, "action_id": "90" })),
         email(5, &json!({ "campaign_id": 404, "action_id": 1 })),
+        email(6, &json!({ "campaign_id": "summer", "action_id": "n16" })),
     ];
     server.send_all(&events).await;
     let expected = [
@@ -145,6 +146,7 @@ async fn a_1_0_0_connection_sends_the_names_that_the_app_api_knows() {
         [None, None, Some("Weekly"), None],
         [None, None, None, Some("Password reset")],
         [None, Some("Offer"), None, None],
+        [None; 4],
         [None; 4],
     ];
     for (n, expected) in (1..).zip(expected) {

@@ -102,6 +102,14 @@ fn missing() -> Response {
     refused(StatusCode::NOT_FOUND, "not found")
 }
 
+/// Ids are documented as integers.
+fn missing_or_invalid(id: &str) -> Response {
+    match id.parse::<u64>() {
+        Ok(_) => missing(),
+        Err(_) => refused(StatusCode::BAD_REQUEST, "the id is invalid"),
+    }
+}
+
 async fn campaigns(State(app_api): State<AppApi>) -> Json<Value> {
     let state = app_api.state();
     let each = state.listing.campaigns.iter().map(workflow);
@@ -165,7 +173,7 @@ async fn campaign_actions(
     let state = app_api.state();
     match find(&state.listing.campaigns, &id) {
         Some(found) => page("actions", &found.actions, &paging.start, ACTIONS_PAGE),
-        None => missing(),
+        None => missing_or_invalid(&id),
     }
 }
 
@@ -174,7 +182,7 @@ async fn broadcast_actions(State(app_api): State<AppApi>, Path(id): Path<String>
     let state = app_api.state();
     match find(&state.listing.broadcasts, &id) {
         Some(found) => Json(json!({ "actions": found.actions })).into_response(),
-        None => missing(),
+        None => missing_or_invalid(&id),
     }
 }
 

@@ -110,6 +110,8 @@ async fn what_is_not_there_is_not_found() {
         let (status, _) = ask(&app_api, KEY, path).await;
         assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
     }
+    let (status, _) = ask(&app_api, KEY, "/v1/campaigns/n16/actions").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "an id that is no number");
 }
 
 #[tokio::test]
