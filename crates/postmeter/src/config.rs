@@ -26,6 +26,8 @@ pub(crate) struct Config {
     pub(crate) console_listen: SocketAddr,
     /// The file that holds the console's token.
     pub(crate) token_file: PathBuf,
+    /// How often what happened is written to the journal.
+    pub(crate) history_flush: Duration,
     /// The durable state.
     pub(crate) journal: Engine,
     /// How calls get to Segment.
@@ -40,6 +42,9 @@ const RECEIVE_LISTEN: &str = "127.0.0.1:8080";
 const CONSOLE_LISTEN: &str = "127.0.0.1:8081";
 /// The token's name in the journal's folder.
 const TOKEN_FILE: &str = "token";
+/// How often what happened is written unless the file says otherwise: a kill loses
+/// the charts' last minute. Tests make it shorter with `history_flush_s`.
+const HISTORY_FLUSH: Duration = Duration::from_mins(1);
 /// Batches in flight per connection unless the file says otherwise.
 const WINDOW: u64 = 4;
 
@@ -67,15 +72,17 @@ impl Config {
             top.end();
             let (receive_listen, limits) =
                 receive.unwrap_or_else(|| (address(RECEIVE_LISTEN), limits(most_bytes)));
-            let (console_listen, token_file) =
-                console.unwrap_or_else(|| (address(CONSOLE_LISTEN), None));
+            let console = console.unwrap_or_default();
             let (dispatch, window) =
                 dispatch.unwrap_or_else(|| (dispatch::Policy::default(), WINDOW));
             Config {
                 receive_listen,
                 limits,
-                console_listen,
-                token_file: token_file.unwrap_or_else(|| journal.dir().join(TOKEN_FILE)),
+                console_listen: console.listen,
+                token_file: console
+                    .token_file
+                    .unwrap_or_else(|| journal.dir().join(TOKEN_FILE)),
+                history_flush: console.history_flush,
                 journal,
                 dispatch,
                 window: usize::try_from(window).unwrap_or(usize::MAX),
@@ -127,11 +134,30 @@ fn read_receive(fields: &mut Fields<'_, '_>, most_bytes: usize) -> (SocketAddr, 
     (listen(fields, RECEIVE_LISTEN), limits)
 }
 
-fn read_console(fields: &mut Fields<'_, '_>) -> (SocketAddr, Option<PathBuf>) {
-    (
-        listen(fields, CONSOLE_LISTEN),
-        fields.text("token_file").map(PathBuf::from),
-    )
+/// What the file says of the console.
+struct Console {
+    listen: SocketAddr,
+    token_file: Option<PathBuf>,
+    history_flush: Duration,
+}
+
+impl Default for Console {
+    fn default() -> Console {
+        Console {
+            listen: address(CONSOLE_LISTEN),
+            token_file: None,
+            history_flush: HISTORY_FLUSH,
+        }
+    }
+}
+
+fn read_console(fields: &mut Fields<'_, '_>) -> Console {
+    let flush = fields.number("history_flush_s", 1);
+    Console {
+        listen: listen(fields, CONSOLE_LISTEN),
+        token_file: fields.text("token_file").map(PathBuf::from),
+        history_flush: flush.map_or(HISTORY_FLUSH, Duration::from_secs),
+    }
 }
 
 fn read_dispatch(fields: &mut Fields<'_, '_>) -> (dispatch::Policy, u64) {

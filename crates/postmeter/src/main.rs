@@ -8,6 +8,7 @@ mod commands;
 mod config;
 mod desk;
 mod duties;
+mod history;
 mod http;
 mod names;
 mod nodes;

@@ -6,7 +6,6 @@
 //! holds a body, an address of a person or a secret.
 
 mod merge;
-mod samples;
 mod wire;
 
 use std::time::Duration;
@@ -19,7 +18,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 pub(crate) use self::merge::{Holder, Status, statuses};
-pub(crate) use self::samples::share;
 use self::wire::{LineReport, budgeted};
 pub(crate) use self::wire::{NodeReport, Waiting};
 use crate::api::{attempt, health};

@@ -12,16 +12,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use journal::{PartitionStats, Verdict};
+use jiff::Timestamp;
+use journal::{Partition, PartitionStats};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusRecorder};
 use receive::{Answer, Receipt};
 use tokio::sync::broadcast;
 use tracing::warn;
 
-pub(crate) use self::sample::{End, Sample, SampleNode, SkipCause};
+pub(crate) use self::sample::{End, Sample, SkipCause};
 pub(crate) use self::tally::Counts;
 use self::tally::Tally;
+use crate::history::{Live, Seen};
+use crate::pipeline::feed::ConnectionLabel;
 
 /// Samples that a slow watcher may fall behind; then it misses the oldest.
 const SAMPLES: usize = 1_024;
@@ -39,6 +42,7 @@ pub(crate) struct Observer {
     samples: broadcast::Sender<Sample>,
     recorder: Arc<PrometheusRecorder>,
     tally: Arc<Tally>,
+    live: Arc<Live>,
     warned_at: Arc<Mutex<HashMap<&'static str, Instant>>>,
 }
 
@@ -55,6 +59,7 @@ impl Observer {
             samples,
             recorder,
             tally: Arc::default(),
+            live: Arc::default(),
             warned_at: Arc::default(),
         };
         observer.count(describe);
@@ -81,19 +86,9 @@ impl Observer {
         self.tally.counts()
     }
 
-    /// How many watch now.
-    pub(crate) fn watchers(&self) -> usize {
-        self.samples.receiver_count()
-    }
-
-    /// Shows a sample of another node, which has counted it.
-    pub(crate) fn relay(&self, sample: Sample) {
-        drop(self.samples.send(sample));
-    }
-
-    /// Another node had more samples than it could tell.
-    pub(crate) fn left_out(&self, n_samples: u64) {
-        self.count(|| counter!("postmeter_samples_left_out_total").increment(n_samples));
+    /// What this node counts for the history.
+    pub(crate) fn live(&self) -> Arc<Live> {
+        Arc::clone(&self.live)
     }
 
     /// All counters in Prometheus' text form.
@@ -108,6 +103,7 @@ impl Observer {
         let workspace = receipt.workspace.as_deref().unwrap_or("").to_owned();
         let answer = receipt.answer.label();
         self.tally.received(answer);
+        self.live.answered(receipt, Timestamp::now());
         self.warn_of(receipt);
         self.count(|| {
             counter!("postmeter_events_received_total", "workspace" => workspace, "answer" => answer)
@@ -157,13 +153,18 @@ impl Observer {
         due
     }
 
-    /// A record was indexed.
-    pub(crate) fn indexed(&self, workspace: &str, verdict: Verdict) {
-        if matches!(verdict, Verdict::DuplicateOf(_)) {
+    /// A page of a partition was indexed.
+    pub(crate) fn indexed<'r>(&self, partition: Partition, page: &[Seen<'r>]) {
+        let mut repeats: HashMap<&'r str, u64> = HashMap::new();
+        for seen in page.iter().filter(|seen| seen.is_repeat) {
+            *repeats.entry(seen.workspace).or_default() += 1;
+        }
+        self.live.indexed(partition, page, Timestamp::now());
+        for (workspace, n) in repeats {
+            self.tally.duplicates_came(n);
             let workspace = workspace.to_owned();
-            self.tally.duplicate();
             self.count(|| {
-                counter!("postmeter_duplicates_total", "workspace" => workspace).increment(1);
+                counter!("postmeter_duplicates_total", "workspace" => workspace).increment(n);
             });
         }
     }
@@ -173,39 +174,43 @@ impl Observer {
         self.count(|| counter!("postmeter_damaged_records_total").increment(n_records));
     }
 
-    /// A connection is done with a record.
-    pub(crate) fn ended(&self, sample: Sample) {
-        self.tally.ended(&sample.connection, sample.end);
-        let connection = sample.connection.to_string();
-        let end = sample.end.label();
-        let took = sample
-            .ended_at
-            .duration_since(sample.received_at)
-            .as_secs_f64();
-        let accepted = sample.end == End::Accepted;
-        self.count(|| {
-            let name = connection.clone();
-            counter!("postmeter_records_ended_total", "connection" => name, "end" => end)
-                .increment(1);
-            if accepted {
-                histogram!("postmeter_acceptance_seconds", "connection" => connection).record(took);
-            }
-        });
+    /// A connection is done with these records, of which each says when its event
+    /// was received.
+    pub(crate) fn ended(&self, connection: &ConnectionLabel, ends: &[(Timestamp, End)]) {
+        let now = Timestamp::now();
+        let mut sums: HashMap<End, u64> = HashMap::new();
+        for (_, end) in ends {
+            *sums.entry(*end).or_default() += 1;
+        }
+        self.tally.ended(&connection.name, &sums);
+        self.live.ended(&connection.id, ends, now);
+        self.count(|| count_ends(&connection.name, ends, (&sums, now)));
         // Nobody watching is the usual case.
-        drop(self.samples.send(sample));
+        if self.samples.receiver_count() > 0 {
+            for (received_at, end) in ends {
+                let sample = Sample {
+                    received_at: *received_at,
+                    ended_at: now,
+                    end: *end,
+                };
+                drop(self.samples.send(sample));
+            }
+        }
     }
 
-    /// A POST to a destination ended.
-    pub(crate) fn attempted(&self, connection: &str, attempt: &dispatch::Attempt) {
-        let status = match &attempt.result {
-            dispatch::AttemptResult::Answered { status, .. } => status.to_string(),
-            dispatch::AttemptResult::Failed { .. } => "none".to_owned(),
-        };
-        let name = connection.to_owned();
-        self.count(|| {
-            counter!("postmeter_attempts_total", "connection" => name, "status" => status)
-                .increment(1);
-        });
+    /// POSTs to a connection's destination ended.
+    pub(crate) fn attempted(&self, connection: &ConnectionLabel, attempts: &[dispatch::Attempt]) {
+        let statuses: Vec<Option<u16>> = attempts.iter().map(status).collect();
+        self.live
+            .attempted(&connection.id, &statuses, Timestamp::now());
+        for status in statuses {
+            let name = connection.name.to_string();
+            let status = status.map_or_else(|| "none".to_owned(), |status| status.to_string());
+            self.count(|| {
+                counter!("postmeter_attempts_total", "connection" => name, "status" => status)
+                    .increment(1);
+            });
+        }
     }
 
     /// How far a connection is behind, taken now and then.
@@ -235,6 +240,32 @@ impl Observer {
             gauge!("postmeter_journal_indexed_record", "partition" => label())
                 .set(number(stats.indexed));
         });
+    }
+}
+
+fn count_ends(
+    connection: &str,
+    ends: &[(Timestamp, End)],
+    (sums, now): (&HashMap<End, u64>, Timestamp),
+) {
+    for (end, n) in sums {
+        let (name, end) = (connection.to_owned(), end.label());
+        counter!("postmeter_records_ended_total", "connection" => name, "end" => end).increment(*n);
+    }
+    if sums.contains_key(&End::Accepted) {
+        let name = connection.to_owned();
+        let acceptance = histogram!("postmeter_acceptance_seconds", "connection" => name);
+        for (received_at, _) in ends.iter().filter(|(_, end)| *end == End::Accepted) {
+            acceptance.record(now.duration_since(*received_at).as_secs_f64());
+        }
+    }
+}
+
+/// What was answered; none where there was no answer.
+fn status(attempt: &dispatch::Attempt) -> Option<u16> {
+    match &attempt.result {
+        dispatch::AttemptResult::Answered { status, .. } => Some(*status),
+        dispatch::AttemptResult::Failed { .. } => None,
     }
 }
 
@@ -299,10 +330,6 @@ fn describe() {
     describe_gauge!(
         "postmeter_journal_indexed_record",
         "The last record that is indexed, by partition"
-    );
-    describe_counter!(
-        "postmeter_samples_left_out_total",
-        "Samples for the debugger that other nodes had too many of"
     );
     describe_gauge!("postmeter_journal_bytes", "Bytes of the log on disk");
     describe_gauge!("postmeter_dead_letters", "Dead letters kept");

@@ -26,6 +26,7 @@ use crate::cli::EnableFrom;
 use crate::config::{Config, Engine};
 use crate::desk::Desk;
 use crate::duties::{Duties, is_superseded};
+use crate::history::{self, History};
 use crate::http;
 use crate::names;
 use crate::nodes;
@@ -42,6 +43,8 @@ const GRACE: Duration = Duration::from_secs(10);
 /// How often old segments are trimmed and levels are measured: a full journal is
 /// open again this soon after its connections have caught up.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// How long the last counts may take to be written.
+const LAST_FLUSH: Duration = Duration::from_secs(3);
 
 /// A server that is ready to run.
 pub(crate) struct Server {
@@ -49,6 +52,7 @@ pub(crate) struct Server {
     journal: Journal,
     operator: Operator,
     observer: Observer,
+    history: History,
     token: Token,
     receive: TcpListener,
     console: TcpListener,
@@ -99,6 +103,7 @@ impl Server {
         for warning in warnings {
             warn!("{warning}");
         }
+        let history = History::open(journal.clone(), observer.live()).await;
         let token = Token::open(&config.token_file)?;
         let receive = http::bind(config.receive_listen).await?;
         let console = http::bind(config.console_listen).await?;
@@ -107,6 +112,7 @@ impl Server {
             journal,
             operator,
             observer,
+            history,
             token,
             receive,
             console,
@@ -130,7 +136,7 @@ impl Server {
     /// within [`GRACE`], and closes the journal. What is left in the journal goes
     /// on at the next start.
     pub(crate) async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
-        let journal = self.journal.clone();
+        let (journal, history) = (self.journal.clone(), self.history.clone());
         let mut stages = JoinSet::new();
         self.start_stages(&mut stages, &stop);
         // No stage ends before it is told to, except by a bug that unwound it.
@@ -146,6 +152,12 @@ impl Server {
             );
             stages.abort_all();
         }
+        let last = history.flush(Timestamp::now());
+        match tokio::time::timeout(LAST_FLUSH, last).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!("the history's last counts are not written: {error:#}"),
+            Err(_) => warn!("the history's last counts are not written in time"),
+        }
         journal.close().await.context("cannot close the journal")?;
         match ended {
             Some(Err(died)) => Err(died).context("a stage died"),
@@ -159,6 +171,7 @@ impl Server {
             journal,
             operator,
             observer,
+            history,
             token,
             receive,
             console,
@@ -202,9 +215,10 @@ impl Server {
         stages.spawn(supervisor::run(workshop, decided, running, stop.clone()));
         stages.spawn(names::run(operator.names.clone(), stop.clone()));
         stages.spawn(operator::follow(operator.clone(), stop.clone()));
-        let (asked, told) = (operator.clone(), operator.clone());
+        let asked = operator.clone();
         stages.spawn(nodes::answer(asked, observer.clone(), stop.clone()));
-        stages.spawn(nodes::share(told, observer.clone(), stop.clone()));
+        let period = config.history_flush;
+        stages.spawn(history::keep(history, period, stop.clone()));
         stages.spawn(keep_house(operator, observer, stop.clone()));
     }
 }

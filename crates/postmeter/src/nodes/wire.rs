@@ -76,7 +76,7 @@ impl Waiting {
 }
 
 /// A moment as text, RFC 3339.
-pub(super) mod moment {
+mod moment {
     use jiff::Timestamp;
     use serde::{Deserialize as _, Deserializer, Serializer, de};
 

@@ -1,7 +1,5 @@
 //! One record's end, as whoever watches sees it. Never anything out of an event.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 
 /// One record that a connection is done with.
@@ -11,19 +9,8 @@ pub(crate) struct Sample {
     pub(crate) received_at: Timestamp,
     /// When it ended.
     pub(crate) ended_at: Timestamp,
-    /// The connection's name.
-    pub(crate) connection: Arc<str>,
     /// How it ended.
     pub(crate) end: End,
-    /// Where it ended.
-    pub(crate) node: SampleNode,
-}
-
-/// On which node a record ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SampleNode {
-    This,
-    Another,
 }
 
 /// How a record ended for a connection.
@@ -63,33 +50,5 @@ impl End {
             End::Skipped(SkipCause::Settled) => "skipped_settled",
             End::Buried => "buried",
         }
-    }
-
-    /// The end of this label; none where it is of a newer build.
-    pub(crate) fn labelled(label: &str) -> Option<End> {
-        End::ALL.into_iter().find(|end| end.label() == label)
-    }
-
-    const ALL: [End; 7] = [
-        End::Accepted,
-        End::Skipped(SkipCause::Duplicate),
-        End::Skipped(SkipCause::Options),
-        End::Skipped(SkipCause::NotFirst),
-        End::Skipped(SkipCause::Unusable),
-        End::Skipped(SkipCause::Settled),
-        End::Buried,
-    ];
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_end_is_known_by_its_label() {
-        for end in End::ALL {
-            assert_eq!(End::labelled(end.label()), Some(end));
-        }
-        assert_eq!(End::labelled("of a newer build"), None);
     }
 }

@@ -58,21 +58,19 @@ impl Tally {
         *self.lock().received.entry(answer).or_default() += 1;
     }
 
-    pub(super) fn duplicate(&self) {
-        self.lock().duplicates += 1;
+    pub(super) fn duplicates_came(&self, n: u64) {
+        self.lock().duplicates += n;
     }
 
     pub(super) fn duplicates(&self) -> u64 {
         self.lock().duplicates
     }
 
-    pub(super) fn ended(&self, connection: &Arc<str>, end: End) {
+    pub(super) fn ended(&self, connection: &Arc<str>, sums: &HashMap<End, u64>) {
         let mut counting = self.lock();
-        if let Some(ends) = counting.ended.get_mut(connection) {
-            *ends.entry(end).or_default() += 1;
-        } else {
-            let ends = HashMap::from([(end, 1)]);
-            counting.ended.insert(Arc::clone(connection), ends);
+        let ends = counting.ended.entry(Arc::clone(connection)).or_default();
+        for (end, n) in sums {
+            *ends.entry(*end).or_default() += n;
         }
     }
 
@@ -110,10 +108,10 @@ mod tests {
         let (eu, us): (Arc<str>, Arc<str>) = ("eu".into(), "us".into());
         for tally in [&one, &other] {
             tally.received("journaled");
-            tally.ended(&eu, End::Accepted);
+            tally.ended(&eu, &HashMap::from([(End::Accepted, 1)]));
         }
-        other.duplicate();
-        other.ended(&us, End::Skipped(SkipCause::Options));
+        other.duplicates_came(1);
+        other.ended(&us, &HashMap::from([(End::Skipped(SkipCause::Options), 1)]));
         let mut sum = one.counts();
         sum.add(&other.counts());
         assert_eq!(sum.received["journaled"], 2);

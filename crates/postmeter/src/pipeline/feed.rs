@@ -25,7 +25,7 @@ use super::ledger::Settleable;
 use super::{shelf, trace};
 use crate::duties::Work;
 use crate::names::Book;
-use crate::observe::{End, Observer, Sample, SampleNode, SkipCause};
+use crate::observe::{End, Observer, SkipCause};
 
 /// What is read and shaped ahead of the window.
 const PAGE: ReadLimit = ReadLimit {
@@ -187,6 +187,7 @@ impl Feed {
         }
         let Some(last) = last else { return Ok(false) };
         self.take_up(hand, shaped).await?;
+        self.report(hand);
         hand.ledger.read_through(last);
         Ok(true)
     }
@@ -239,7 +240,7 @@ impl Feed {
                 End::Buried
             }
         };
-        self.observer.ended(self.sample(record.received_at, end));
+        hand.ends.push((record.received_at, end));
     }
 
     /// Puts the calls that are to be sent in line, in order; first-only claims
@@ -296,21 +297,27 @@ impl Feed {
         hand.batch_ended = true;
         let trace = trace::of_batch(&outcome, hand.options, Timestamp::now());
         hand.traces.extend(trace);
-        for attempt in &outcome.attempts {
-            self.observer.attempted(&self.connection.name, attempt);
-        }
+        self.observer.attempted(&self.connection, &outcome.attempts);
         for tag in outcome.accepted {
             if let Some(underway) = hand.end(tag) {
-                let sample = self.sample(underway.received_at, End::Accepted);
-                self.observer.ended(sample);
+                hand.ends.push((underway.received_at, End::Accepted));
             }
         }
         for refused in outcome.refused {
             if let Some(underway) = hand.end(refused.tag) {
-                let sample = self.sample(underway.received_at, End::Buried);
-                self.observer.ended(sample);
+                hand.ends.push((underway.received_at, End::Buried));
                 hand.ledger.bury(self.refusal(underway, refused));
             }
+        }
+        self.report(hand);
+    }
+
+    /// Says which records have ended since the last time: many at once, since
+    /// counting takes locks.
+    fn report(&self, hand: &mut Hand) {
+        if !hand.ends.is_empty() {
+            self.observer.ended(&self.connection, &hand.ends);
+            hand.ends.clear();
         }
     }
 
@@ -342,8 +349,7 @@ impl Feed {
                 "the call has {} bytes, more than a batch takes",
                 call.json.len()
             );
-            let sample = self.sample(underway.received_at, End::Buried);
-            self.observer.ended(sample);
+            hand.ends.push((underway.received_at, End::Buried));
             hand.ledger
                 .bury(self.dead_letter(underway, call, (reason, None)));
         }
@@ -405,16 +411,6 @@ impl Feed {
             .is_behind()
             .then(|| hand.settled_at + SETTLE_PAUSE);
         linger.into_iter().chain(settle).min()
-    }
-
-    fn sample(&self, received_at: Timestamp, end: End) -> Sample {
-        Sample {
-            received_at,
-            ended_at: Timestamp::now(),
-            connection: Arc::clone(&self.connection.name),
-            end,
-            node: SampleNode::This,
-        }
     }
 }
 

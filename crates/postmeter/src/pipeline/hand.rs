@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::ledger::Ledger;
 use super::trace::OptionsMark;
 use crate::carry::Carried;
+use crate::observe::End;
 
 /// How long a small batch waits for company while others are in flight.
 pub(super) const LINGER: Duration = Duration::from_millis(200);
@@ -41,6 +42,8 @@ pub(super) struct Hand {
     pub(super) opened_at: Option<Instant>,
     pub(super) in_flight: JoinSet<Outcome>,
     pub(super) settled_at: Instant,
+    /// How records have ended that nobody was told of yet.
+    pub(super) ends: Vec<(Timestamp, End)>,
     /// A batch has ended since the last settling.
     pub(super) batch_ended: bool,
     /// What the options of all these calls are called.
@@ -60,6 +63,7 @@ impl Hand {
             opened_at: None,
             in_flight: JoinSet::new(),
             settled_at: Instant::now(),
+            ends: Vec::new(),
             batch_ended: false,
             options: OptionsMark::default(),
             traces: Vec::new(),

@@ -11,13 +11,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use jiff::Timestamp;
 use journal::{Duty, Entry, IndexEntry, Journal, NewDeadLetter, Partition, Place, ReadLimit};
-use journal::{Record, Seq, Term, TermKind};
+use journal::{Record, Seq, Term, TermKind, Verdict};
 use shape::{Event, EventKey};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use super::keys;
 use crate::duties::Work;
+use crate::history::{Seen, event_code_of};
 use crate::observe::Observer;
 
 /// What is indexed in one write.
@@ -86,12 +87,19 @@ impl Indexer {
                 Entry::Damaged { first, last } => self.report(first, last),
             }
         }
-        let entries = records.iter().map(index_entry).collect();
+        let (codes, entries): (Vec<u8>, _) = records.iter().map(index_entry).unzip();
         let verdicts = self.journal.index(self.partition, entries).await;
         let verdicts = verdicts.context("cannot write the index")?;
-        for (record, verdict) in records.iter().zip(&verdicts) {
-            self.observer.indexed(&record.workspace, *verdict);
-        }
+        let page = records.iter().zip(codes).zip(verdicts);
+        let page = page.map(|((record, code), verdict)| Seen {
+            seq: record.place.seq,
+            received_at: record.received_at,
+            workspace: &record.workspace,
+            code,
+            is_repeat: matches!(verdict, Verdict::DuplicateOf(_)),
+        });
+        let page: Vec<Seen<'_>> = page.collect();
+        self.observer.indexed(self.partition, &page);
         Ok(true)
     }
 
@@ -105,21 +113,26 @@ impl Indexer {
     }
 }
 
-fn index_entry(record: &Record) -> IndexEntry {
-    let (key, terms, burial) = match Event::parse(&record.body) {
+/// What a record is counted as, and what the index is told of it.
+fn index_entry(record: &Record) -> (u8, IndexEntry) {
+    let parsed = Event::parse(&record.body);
+    let kind = parsed.as_ref().ok().and_then(Event::kind);
+    let code = event_code_of(kind);
+    let (key, terms, burial) = match parsed {
         Ok(event) => (event.key(), terms(&event), None),
         Err(unusable) => {
             let burial = bury(record, None, unusable.to_string());
             (EventKey::of_body(&record.body), Vec::new(), Some(burial))
         }
     };
-    IndexEntry {
+    let entry = IndexEntry {
         seq: record.place.seq,
         received_at: record.received_at,
         key: keys::of_event(&record.workspace, &key),
         terms,
         burial,
-    }
+    };
+    (code, entry)
 }
 
 fn terms(event: &Event<'_>) -> Vec<Term> {
