@@ -11,6 +11,7 @@ mod demo;
 mod faults;
 mod first_only;
 mod harness;
+mod history;
 mod held;
 mod kills;
 mod migrate;
