@@ -264,18 +264,6 @@ impl Trial {
         change(&mut self.0.lock().unwrap());
     }
 
-    /// Asks for streams that do not end, logged in, all of one console.
-    pub(crate) async fn open(&self, paths: &[&str]) -> Vec<axum::response::Response> {
-        let (console, cookie) = self.logged_in().await;
-        let mut opened = Vec::new();
-        for path in paths {
-            let request = Request::get(*path).header(header::COOKIE, &cookie);
-            let request = request.body(Body::empty()).unwrap();
-            opened.push(console.clone().oneshot(request).await.unwrap());
-        }
-        opened
-    }
-
     /// Asks for a part of a page, as the page's script does, logged in.
     pub(crate) async fn get_part(&self, path: &str) -> Answered {
         let (console, cookie) = self.logged_in().await;
@@ -313,7 +301,8 @@ impl Trial {
         ask(&console, &cookie, (Method::POST, path), form(word, fields)).await
     }
 
-    async fn logged_in(&self) -> (Router, String) {
+    /// A console of its own, and the cookie of a session with it.
+    pub(crate) async fn logged_in(&self) -> (Router, String) {
         let console = router(self.clone(), Access::new(TOKEN));
         let login = Body::from(form(None, &[("token", TOKEN)]));
         let login = Request::post("/login").body(login).unwrap();
@@ -339,6 +328,16 @@ impl Trial {
         scene.done.push(what);
         Ok(act(&mut scene))
     }
+}
+
+/// Asks for a stream that need not end.
+pub(crate) async fn open(
+    (console, cookie): &(Router, String),
+    path: &str,
+) -> axum::response::Response {
+    let request = Request::get(path).header(header::COOKIE, cookie);
+    let request = request.body(Body::empty()).unwrap();
+    console.clone().oneshot(request).await.unwrap()
 }
 
 fn form(word: Option<&str>, fields: &[(&str, &str)]) -> String {

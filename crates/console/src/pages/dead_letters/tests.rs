@@ -2,7 +2,7 @@ use axum::http::StatusCode;
 use jiff::Timestamp;
 
 use super::*;
-use crate::trying::{HOSTILE, Scene, Trial, explained, now};
+use crate::trying::{HOSTILE, Scene, Trial, explained, now, open};
 
 fn a_letter(id: u64) -> LetterSeen {
     LetterSeen {
@@ -252,7 +252,7 @@ async fn in_trouble_the_trouble_is_the_page_and_a_download_breaks_off() {
         assert_eq!(answered.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
         assert!(answered.text.contains("the state cannot be read"));
     }
-    let opened = trial.open(&["/dead-letters/download"]).await.pop().unwrap();
+    let opened = open(&trial.logged_in().await, "/dead-letters/download").await;
     let read = axum::body::to_bytes(opened.into_body(), usize::MAX).await;
     assert!(read.is_err());
 }

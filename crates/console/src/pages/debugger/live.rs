@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template as _;
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
@@ -47,6 +48,17 @@ pub(super) fn stream<P: Process>(
     visit: &Visit,
     room: &Arc<Semaphore>,
 ) -> Response {
+    let mut response = watched(console, visit, room);
+    let headers = response.headers_mut();
+    let no_store = HeaderValue::from_static("no-store");
+    headers.insert(header::CACHE_CONTROL, no_store);
+    // nginx would keep events back until it has a buffer full of them.
+    let unbuffered = HeaderValue::from_static("no");
+    headers.insert(HeaderName::from_static("x-accel-buffering"), unbuffered);
+    response
+}
+
+fn watched<P: Process>(console: Console<P>, visit: &Visit, room: &Arc<Semaphore>) -> Response {
     let Ok(permit) = Arc::clone(room).try_acquire_owned() else {
         let full = said("full", &format!("{MAX_STREAMS} pages are watching already"));
         return Sse::new(stream::iter([Ok::<_, Infallible>(full)])).into_response();

@@ -3,7 +3,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::seen::{Outcome, RowEnd, RowKind};
-use crate::trying::{HOSTILE, Scene, Trial, explained, row};
+use crate::trying::{HOSTILE, Scene, Trial, explained, open, row};
 
 fn plain(text: &str) -> String {
     text.replace('\u{202f}', " ")
@@ -17,8 +17,7 @@ struct Stream {
 
 impl Stream {
     async fn open(trial: &Trial, path: &str) -> Stream {
-        let opened = trial.open(&[path]).await.into_iter();
-        opened.map(Stream::of).next().unwrap()
+        Stream::of(open(&trial.logged_in().await, path).await)
     }
 
     fn of(response: Response) -> Stream {
@@ -228,20 +227,24 @@ async fn a_row_that_waited_is_sent_again_when_it_has_ended() {
 }
 
 #[tokio::test]
-async fn a_page_too_many_is_told_so() {
-    let trial = Trial::of(Scene::busy());
-    let opened = trial.open(&["/live/debugger"; MAX_STREAMS + 1]).await;
-    let mut streams: Vec<Stream> = opened.into_iter().map(Stream::of).collect();
-    let mut late = streams.pop().unwrap();
-    for stream in &mut streams {
+async fn a_page_too_many_is_told_so_and_gets_its_place_when_another_leaves() {
+    let console = Trial::of(Scene::busy()).logged_in().await;
+    let mut streams = Vec::new();
+    for _ in 0..MAX_STREAMS {
+        let mut stream = Stream::of(open(&console, "/live/debugger").await);
         assert_eq!(stream.next().await.unwrap().0, "found");
+        streams.push(stream);
     }
+    let mut late = Stream::of(open(&console, "/live/debugger").await);
     let (kind, said) = late.next().await.unwrap();
     assert_eq!(
         (kind.as_str(), said.as_str()),
         ("full", Some("16 pages are watching already"))
     );
     assert!(late.next().await.is_none());
+    streams.pop();
+    let mut next = Stream::of(open(&console, "/live/debugger").await);
+    assert_eq!(next.next().await.unwrap().0, "found");
 }
 
 #[tokio::test]
