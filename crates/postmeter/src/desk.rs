@@ -26,6 +26,7 @@ use journal::{DeadLetterId, Place};
 
 use crate::api::health;
 use crate::cli::EnableFrom;
+use crate::history::History as Past;
 use crate::observe::Observer;
 use crate::operator::{Apply, ApplyError, Operator};
 use crate::trial::Tested;
@@ -35,6 +36,7 @@ use crate::trial::Tested;
 pub(crate) struct Desk {
     pub(crate) operator: Operator,
     pub(crate) observer: Observer,
+    pub(crate) history: Past,
     /// How long records are kept.
     pub(crate) retention: Duration,
     /// Through what changes come that are made here.
@@ -141,7 +143,7 @@ impl Process for Desk {
 
     async fn letter(&self, id: DeadLetterId) -> Result<Option<LetterSeen>, Trouble> {
         let found = self.operator.journal.dead_letter(id).await;
-        let found = found.map_err(|error| trouble(error.into()))?;
+        let found = found.map_err(trouble)?;
         Ok(found.map(|found| self.letter_seen(&found)))
     }
 
@@ -185,14 +187,14 @@ impl Process for Desk {
     async fn reset_claims(&self, connection: &str) -> Result<(), NotChanged> {
         let found = self.named(connection)?;
         let reset = self.operator.journal.reset_claims(found.id.as_str()).await;
-        reset.map_err(|error| trouble(error.into()))?;
+        reset.map_err(trouble)?;
         let what = format!("connection {connection}: its first-only claims were reset");
         self.note(what).await;
         Ok(())
     }
 
     async fn refresh_names(&self, workspace: &str) -> Result<(), NotChanged> {
-        self.read_names_again(workspace).await
+        self.read_names_again(workspace)
     }
 
     async fn retry(&self, which: Which) -> Result<Retried, NotChanged> {
@@ -204,7 +206,7 @@ impl Process for Desk {
         let mut n_removed = 0;
         for id in ids {
             let removed = self.operator.journal.remove_dead_letter(id).await;
-            n_removed += u64::from(removed.map_err(|error| trouble(error.into()))?);
+            n_removed += u64::from(removed.map_err(trouble)?);
         }
         if n_removed > 0 {
             self.note(format!("{n_removed} dead letters were discarded"))
@@ -229,8 +231,8 @@ fn test_sent(tested: Tested) -> TestSent {
 }
 
 /// A trouble in the words of its whole chain.
-fn trouble(error: anyhow::Error) -> Trouble {
-    Trouble(format!("{error:#}"))
+fn trouble(error: impl Into<anyhow::Error>) -> Trouble {
+    Trouble(format!("{:#}", error.into()))
 }
 
 fn not_changed(error: ApplyError) -> NotChanged {
@@ -238,7 +240,7 @@ fn not_changed(error: ApplyError) -> NotChanged {
         ApplyError::Mistakes(mistakes) => {
             NotChanged::Mistakes(mistakes.iter().map(ToString::to_string).collect())
         }
-        error @ (ApplyError::Conflict | ApplyError::Failed(_)) => trouble(error.into()).into(),
+        error @ (ApplyError::Conflict | ApplyError::Failed(_)) => trouble(error).into(),
     }
 }
 

@@ -15,12 +15,13 @@ use connections::{Connection, SecretRef, Settings, Unlocked, UnlockedConnection}
 use jiff::Timestamp;
 use journal::{Journal, Partition, Place, ReadError, Revision, Seq};
 use receive::Workspaces;
+use shape::{Event, Shaped};
 use tokio::sync::{Mutex, watch};
 
 use self::audit::Audit;
 pub(crate) use self::decide::{Apply, ApplyError, follow};
 use crate::duties::Duties;
-use crate::names::Directory;
+use crate::names::{self, Directory};
 use crate::observe::Lag;
 use crate::supervisor::Running;
 use crate::trial::{self, Tested};
@@ -42,6 +43,13 @@ pub(crate) struct Operator {
     deciding: Arc<Mutex<Option<Revision>>>,
     /// Why the newest decisions are not in effect on this node.
     trouble: watch::Sender<Option<String>>,
+}
+
+/// Where an event came from, and when.
+#[derive(Clone, Copy)]
+pub(crate) struct Arrival<'a> {
+    pub(crate) workspace: &'a str,
+    pub(crate) at: Timestamp,
 }
 
 impl Operator {
@@ -192,6 +200,20 @@ impl Operator {
         trial::send(&connection, destination, self.policy.clone())
             .await
             .map(Some)
+    }
+
+    /// What an event of a workspace becomes with these options, with the names
+    /// that are known now.
+    pub(crate) fn shaped(
+        &self,
+        event: &Event<'_>,
+        arrival: Arrival<'_>,
+        options: &shape::Options,
+    ) -> Shaped {
+        let known = self.names.book(arrival.workspace).known();
+        let wanted = names::Wanted::of(&event.references());
+        let names = known.names_of(&wanted);
+        shape::shape(event, Some(arrival.at), options, &names)
     }
 
     /// The id of the connection of this name.

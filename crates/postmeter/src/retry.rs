@@ -10,11 +10,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use console::seen::Retried;
 use dispatch::{Batch, Condition, Outbox, PushError, Stamp};
-use journal::{ClaimKey, DeadLetter, Seq, Settlement};
+use journal::{ClaimKey, DeadLetter, Place, Seq, Settlement, StateError};
 use shape::{Call, Event, SendFrequency, Shaped};
 use tokio_util::sync::CancellationToken;
 
-use crate::operator::Operator;
+use crate::operator::{Arrival, Operator};
 use crate::pipeline::keys;
 
 /// How long one batch may take to be answered.
@@ -26,13 +26,12 @@ impl Operator {
         let mut retried = Retried::default();
         let mut by_connection: BTreeMap<String, Vec<DeadLetter>> = BTreeMap::new();
         for found in letters {
-            match found.letter.connection.clone() {
-                Some(id) => by_connection.entry(id).or_default().push(found),
-                None => {
-                    retried.left += 1;
-                    let why = "an event that nothing can be made of cannot be sent";
-                    retried.note = Some(why.to_owned());
-                }
+            if let Some(id) = found.letter.connection.clone() {
+                by_connection.entry(id).or_default().push(found);
+            } else {
+                retried.left += 1;
+                let why = "an event that nothing can be made of cannot be sent";
+                retried.note = Some(why.to_owned());
             }
         }
         for (id, letters) in by_connection {
@@ -61,7 +60,7 @@ impl Operator {
         let options = connection.shape_options();
         let mut batch = Batch::new(Stamp::SentAt);
         for found in letters {
-            let call = match shaped(&found, &options) {
+            let call = match self.call_of(&found, &options) {
                 Ok(call) => call,
                 Err(reason) => {
                     retried.skipped += 1;
@@ -70,10 +69,9 @@ impl Operator {
                 }
             };
             if let SendFrequency::First(_) = options.send_frequency
-                && !self.claims(id, &found, &call).await?
+                && let Some(why) = self.withheld(id, &found, &call).await?
             {
                 retried.skipped += 1;
-                let why = "another record was first, and the connection sends only first ones";
                 retried.note = Some(why.to_owned());
                 continue;
             }
@@ -98,27 +96,41 @@ impl Operator {
         Ok(())
     }
 
-    /// Whether the letter's record holds the first occurrence, or does from now on.
-    async fn claims(&self, id: &str, found: &DeadLetter, call: &Call) -> anyhow::Result<bool> {
-        let Some(occurrence) = &call.occurrence else {
-            return Ok(true);
+    /// The call of a letter's event with these options, or why there is none.
+    fn call_of(&self, found: &DeadLetter, options: &shape::Options) -> Result<Call, String> {
+        let letter = &found.letter;
+        let event = Event::parse(&letter.body).map_err(|unusable| unusable.to_string())?;
+        let arrival = Arrival {
+            workspace: &letter.workspace,
+            at: letter.buried_at,
         };
-        let place = found.letter.place;
-        if !self
-            .journal
-            .partitions()
-            .any(|each| each == place.partition)
-        {
-            // Of a journal that was carried over, with its claims.
-            return Ok(true);
+        match self.shaped(&event, arrival, options) {
+            Shaped::Call(call) => Ok(call),
+            Shaped::Skip(skip) => Err(skip.to_string()),
+            Shaped::Bury(burial) => Err(burial.to_string()),
         }
-        let key: ClaimKey = keys::of_occurrence(occurrence);
-        let held = self
-            .journal
-            .first_claims(id, place.partition, &[key])
-            .await?;
-        if let Some(holder) = held.into_iter().next().flatten() {
-            return Ok(holder == place);
+    }
+
+    /// Why a first-only connection does not send this call: its record does not
+    /// hold the first occurrence. None where it does, or does from now on.
+    async fn withheld(
+        &self,
+        id: &str,
+        found: &DeadLetter,
+        call: &Call,
+    ) -> anyhow::Result<Option<&'static str>> {
+        const NOT_FIRST: &str = "another record was first, and the connection sends only those";
+        let place = found.letter.place;
+        let mut partitions = self.journal.partitions();
+        let is_here = partitions.any(|each| each == place.partition);
+        let Some(occurrence) = call.occurrence.as_ref().filter(|_| is_here) else {
+            // Without a delivery every occurrence is sent; and a letter that was
+            // carried over from another journal has brought its claim along.
+            return Ok(None);
+        };
+        let key = keys::of_occurrence(occurrence);
+        if let Some(holder) = self.holder(id, place, key).await? {
+            return Ok((holder != place).then_some(NOT_FIRST));
         }
         let claim = Settlement {
             connection: id.to_owned(),
@@ -129,12 +141,24 @@ impl Operator {
             dead_letters: Vec::new(),
             traces: Vec::new(),
         };
-        self.journal.settle(claim).await?;
-        let held = self
-            .journal
-            .first_claims(id, place.partition, &[key])
-            .await?;
-        Ok(held.into_iter().next().flatten() == Some(place))
+        match self.journal.settle(claim).await {
+            Err(StateError::Superseded) => {
+                return Ok(Some("another node feeds the connection: try again there"));
+            }
+            settled => settled?,
+        }
+        let holder = self.holder(id, place, key).await?;
+        Ok((holder != Some(place)).then_some(NOT_FIRST))
+    }
+
+    async fn holder(
+        &self,
+        id: &str,
+        place: Place,
+        key: ClaimKey,
+    ) -> anyhow::Result<Option<Place>> {
+        let held = self.journal.first_claims(id, place.partition, &[key]).await?;
+        Ok(held.into_iter().next().flatten())
     }
 
     async fn send(
@@ -172,17 +196,5 @@ impl Operator {
             });
         }
         Ok(())
-    }
-}
-
-/// The call of a letter's event with these options, or why there is none.
-fn shaped(found: &DeadLetter, options: &shape::Options) -> Result<Call, String> {
-    let letter = &found.letter;
-    let event = Event::parse(&letter.body).map_err(|unusable| unusable.to_string())?;
-    let names = shape::Names::default();
-    match shape::shape(&event, Some(letter.buried_at), options, &names) {
-        Shaped::Call(call) => Ok(call),
-        Shaped::Skip(skip) => Err(skip.to_string()),
-        Shaped::Bury(burial) => Err(burial.to_string()),
     }
 }

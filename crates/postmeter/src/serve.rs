@@ -187,6 +187,7 @@ impl Server {
         let desk = Desk {
             operator: operator.clone(),
             observer: observer.clone(),
+            history: history.clone(),
             retention: config.journal.limits().retention,
             origin: Origin::Console,
         };

@@ -93,6 +93,8 @@ impl Stage {
         print(format_args!(
             "  Segment stand-in  {endpoint}  (GET /emulator/calls)"
         ))?;
+        print("Watch it all in a browser, logged in with the token \"demo\":")?;
+        print(format_args!("  Console           http://{}", addresses.console))?;
         let n_events = if args.once {
             args.events.to_string()
         } else {
@@ -174,10 +176,13 @@ async fn run_segment(
 }
 
 fn config(folder: &Path) -> anyhow::Result<Config> {
-    let journal = folder.join("journal");
+    let (journal, token) = (folder.join("journal"), folder.join("token"));
+    std::fs::write(&token, "demo").context("cannot write to a temporary folder")?;
     let any_port = "listen = \"127.0.0.1:0\"";
     let text = format!(
-        "[receive]\n{any_port}\n[console]\n{any_port}\n[journal]\ndir = \"{}\"\n",
+        "[receive]\n{any_port}\n[console]\n{any_port}\ntoken_file = \"{}\"\n\
+         [journal]\ndir = \"{}\"\n",
+        token.display(),
         journal.display()
     );
     Config::parse(&text).context("the demo's config has mistakes")

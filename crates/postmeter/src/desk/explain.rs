@@ -8,7 +8,7 @@
 use connections::{Connection, Options, Signature};
 use console::seen::{AttemptSeen, CallSeen, Explained, KeySeen, Outcome, Told};
 use jiff::Timestamp;
-use journal::{DeadLetterFilter, Place, Record, Seq, Term, TermKind, Verdict};
+use journal::{DeadLetterFilter, Place, Record, Term, TermKind, Verdict};
 use shape::{Call, Content, Event, Mapping, SendFrequency, Shaped};
 
 use super::look::Glance;
@@ -30,6 +30,21 @@ pub(super) struct Judged {
     first: Option<Place>,
     options: OptionsOf,
     traces: Vec<BatchTrace>,
+}
+
+/// A record that is the first with its event, before one connection.
+#[derive(Clone, Copy)]
+struct Case<'c> {
+    record: &'c Record,
+    connection: &'c Connection,
+    reach: Reach,
+}
+
+/// Whether a connection is done with a record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    Settled,
+    Open,
 }
 
 /// The options that a record was shaped with, or would be.
@@ -139,7 +154,10 @@ impl Desk {
         traces.sort_by_key(|trace| trace.ended_at);
         let cursor = self.operator.journal.cursor(id, record.place.partition);
         let cursor = looking(cursor.await, "cannot read a cursor")?;
-        let is_settled = cursor.unwrap_or(Seq::ZERO) >= record.place.seq;
+        let reach = match cursor {
+            Some(cursor) if cursor >= record.place.seq => Reach::Settled,
+            Some(_) | None => Reach::Open,
+        };
         let options = self.options_of(connection, &traces).await;
         let mut judged = Judged {
             outcome: Outcome::Waiting {
@@ -156,8 +174,12 @@ impl Desk {
                 judged.outcome = skipped(format!("a repeat of record {of}"));
             }
             Some(Verdict::First) => {
-                self.judge_first(&mut judged, record, connection, is_settled)
-                    .await?;
+                let case = Case {
+                    record,
+                    connection,
+                    reach,
+                };
+                self.judge_first(&mut judged, case).await?;
             }
         }
         Ok(judged)
@@ -183,10 +205,13 @@ impl Desk {
     async fn judge_first(
         &self,
         judged: &mut Judged,
-        record: &Record,
-        connection: &Connection,
-        is_settled: bool,
+        case: Case<'_>,
     ) -> anyhow::Result<()> {
+        let Case {
+            record,
+            connection,
+            reach,
+        } = case;
         let Ok(event) = Event::parse(&record.body) else {
             judged.outcome = Outcome::Buried {
                 letter: self.letter_of(None, record.place).await?,
@@ -202,7 +227,7 @@ impl Desk {
                 return Ok(());
             }
             Shaped::Bury(burial) => {
-                judged.outcome = if is_settled {
+                judged.outcome = if reach == Reach::Settled {
                     Outcome::Buried {
                         letter: self
                             .letter_of(Some(connection.id.as_str()), record.place)
@@ -215,8 +240,7 @@ impl Desk {
                 return Ok(());
             }
         };
-        self.judge_call(judged, record, connection, (&call, is_settled))
-            .await?;
+        self.judge_call(judged, case, &call).await?;
         judged.call = Some(call);
         Ok(())
     }
@@ -225,10 +249,14 @@ impl Desk {
     async fn judge_call(
         &self,
         judged: &mut Judged,
-        record: &Record,
-        connection: &Connection,
-        (call, is_settled): (&Call, bool),
+        case: Case<'_>,
+        call: &Call,
     ) -> anyhow::Result<()> {
+        let Case {
+            record,
+            connection,
+            reach,
+        } = case;
         let id = connection.id.as_str();
         if let SendFrequency::First(_) = judged.options.options.send_frequency
             && let Some(occurrence) = &call.occurrence
@@ -247,7 +275,7 @@ impl Desk {
                 return Ok(());
             }
         }
-        if !is_settled {
+        if reach == Reach::Open {
             judged.outcome = self.waits(connection);
             return Ok(());
         }
@@ -385,6 +413,6 @@ fn attempts(trace: &BatchTrace) -> impl Iterator<Item = AttemptSeen> {
         calls: u64::from(tried.calls),
         status: tried.status,
         answer: tried.text.clone(),
-        duration_ms: f64::from(tried.took_ms),
+        duration_ms: f64::from(tried.took_us) / 1_000.0,
     })
 }

@@ -5,6 +5,7 @@ use journal::{Place, ReadError, Record, Verdict};
 use shape::{Event, Names, Shaped};
 
 use super::{Desk, looking};
+use crate::operator::Arrival;
 
 /// A record with what is known of it before any connection is asked.
 pub(super) struct Glance {
@@ -38,14 +39,17 @@ impl Desk {
     }
 
     /// What an event becomes with these options, with the names that are known now.
-    #[expect(clippy::unused_self, reason = "the names directory is asked here")]
     pub(super) fn shaped(
         &self,
         event: &Event<'_>,
         record: &Record,
         options: &shape::Options,
     ) -> Shaped {
-        shape::shape(event, Some(record.received_at), options, &Names::default())
+        let arrival = Arrival {
+            workspace: &record.workspace,
+            at: record.received_at,
+        };
+        self.operator.shaped(event, arrival, options)
     }
 
     /// The connections that a workspace's events concern.

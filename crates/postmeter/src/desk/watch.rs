@@ -46,7 +46,7 @@ impl Desk {
         }
         watched.examined = u64::try_from(records.len()).unwrap_or(u64::MAX);
         watched.next = next.join(",");
-        watched.rate_per_s = self.rate();
+        watched.rate_per_s = self.rate().await?;
         records.sort_by_key(|record| std::cmp::Reverse(record.received_at));
         watched.rows = self.passing(records, filter, limit).await?;
         Ok(watched)

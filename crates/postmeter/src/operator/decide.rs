@@ -61,7 +61,7 @@ pub(crate) enum Wanted {
     /// All of this, and nothing else.
     Document(Written),
     /// One thing other than it is.
-    Edit(Edit),
+    Edit(Box<Edit>),
 }
 
 impl From<Written> for Wanted {
@@ -72,7 +72,7 @@ impl From<Written> for Wanted {
 
 impl From<Edit> for Wanted {
     fn from(edit: Edit) -> Wanted {
-        Wanted::Edit(edit)
+        Wanted::Edit(Box::new(edit))
     }
 }
 

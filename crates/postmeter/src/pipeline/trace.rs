@@ -4,7 +4,7 @@
 //! ```text
 //! version u8 = 1 | options 8 | ended i64 ms | calls u32
 //! | refused u16 (seq u64).. | left out u32
-//! | attempts u8 (at i64 ms, took u32 ms, calls u32, status u16 or 0, text u16 utf-8)..
+//! | attempts u8 (at i64 ms, took u32 us, calls u32, status u16 or 0, text u16 utf-8)..
 //! ```
 //!
 //! Numbers are little-endian. Decoding is total: any bytes give a trace or none.
@@ -68,8 +68,8 @@ pub(crate) struct BatchTrace {
 pub(crate) struct Tried {
     /// When it began.
     pub(crate) at: Timestamp,
-    /// How long it took, in milliseconds.
-    pub(crate) took_ms: u32,
+    /// How long it took, in microseconds; beyond an hour no more than that.
+    pub(crate) took_us: u32,
     /// How many calls it carried.
     pub(crate) calls: u32,
     /// The status; none where there was no answer.
@@ -113,7 +113,7 @@ fn tried(attempt: &Attempt) -> Tried {
     };
     Tried {
         at: attempt.at,
-        took_ms: u32::try_from(attempt.duration.as_millis()).unwrap_or(u32::MAX),
+        took_us: u32::try_from(attempt.duration.as_micros()).unwrap_or(u32::MAX),
         calls: narrow(attempt.calls),
         status,
         text: text
@@ -142,7 +142,7 @@ impl BatchTrace {
         out.put_u8(u8::try_from(self.attempts.len()).unwrap_or(u8::MAX));
         for attempt in &self.attempts {
             out.put_i64_le(attempt.at.as_millisecond());
-            out.put_u32_le(attempt.took_ms);
+            out.put_u32_le(attempt.took_us);
             out.put_u32_le(attempt.calls);
             out.put_u16_le(attempt.status.unwrap_or(0));
             out.put_u16_le(u16::try_from(attempt.text.len()).unwrap_or(u16::MAX));
@@ -180,7 +180,7 @@ impl BatchTrace {
 
 fn decode_attempt(bytes: &mut Bytes) -> Option<Tried> {
     let at = time(bytes)?;
-    let took_ms = bytes.try_get_u32_le().ok()?;
+    let took_us = bytes.try_get_u32_le().ok()?;
     let calls = bytes.try_get_u32_le().ok()?;
     let status = Some(bytes.try_get_u16_le().ok()?).filter(|status| *status > 0);
     let length = usize::from(bytes.try_get_u16_le().ok()?);
@@ -190,7 +190,7 @@ fn decode_attempt(bytes: &mut Bytes) -> Option<Tried> {
     let text = bytes.copy_to_bytes(length);
     Some(Tried {
         at,
-        took_ms,
+        took_us,
         calls,
         status,
         text: String::from_utf8_lossy(&text).into_owned(),
@@ -214,7 +214,7 @@ mod tests {
     fn trace() -> BatchTrace {
         let tried = |status, text: &str| Tried {
             at: at(1_585_254_348_000),
-            took_ms: 91,
+            took_us: 91_000,
             calls: 162,
             status,
             text: text.to_owned(),
