@@ -56,14 +56,17 @@
     setTimeout(() => { button.textContent = was; }, 1500);
   });
 
-  // A box with data-all ticks and unticks the boxes of its group.
+  // A box with data-all ticks and unticks the boxes of its group, and follows them.
   document.addEventListener("change", (event) => {
-    const all = event.target.closest("[data-all]");
+    const group = event.target.closest("fieldset");
+    const all = group?.querySelector("[data-all]");
     if (!all) return;
-    const group = all.closest(all.dataset.all);
-    for (const box of group.querySelectorAll("input[type=checkbox]:not([data-all])")) {
-      box.checked = all.checked;
+    const boxes = [...group.querySelectorAll("input[type=checkbox]:not([data-all])")];
+    if (event.target === all) {
+      for (const box of boxes) box.checked = all.checked;
     }
+    all.checked = boxes.every((box) => box.checked);
+    all.indeterminate = !all.checked && boxes.some((box) => box.checked);
   });
 
   // Live parts wait while somebody points at them or is inside them, so that

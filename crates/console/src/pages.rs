@@ -3,13 +3,19 @@
 
 pub(crate) mod login;
 
+mod confirm;
 mod connect;
 mod connection;
 mod connections;
 mod dead_letters;
 mod debugger;
+mod draft;
 pub(crate) mod event;
+mod mistakes;
+mod options;
 mod overview;
+mod sample;
+mod secret;
 mod settings;
 mod workspace;
 
