@@ -3,37 +3,39 @@
 //! `/healthz` and `/readyz` answer anyone who reaches the listener. `/metrics` and
 //! everything under `/api/` ask for the token, as `Authorization: Bearer TOKEN`;
 //! every other path is the console's, which asks for it in its own way.
+//!
+//! `api/openapi.json` describes every route; a test holds the two to each other.
+//! Handlers are thin: what they answer and do, the desk answers and does, for the
+//! console as well.
 
 mod answers;
+mod asked;
+mod connections;
+mod draft;
+mod events;
 mod failure;
+mod letters;
 mod migration;
 mod names;
+mod route;
+mod workspaces;
 
-use axum::extract::{Path, Query, Request, State};
-use axum::http::{StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::header;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get, post};
+use axum::routing::any;
 use axum::{Json, Router};
-use connections::Written;
-use console::seen::Origin;
-use journal::{DeadLetterFilter, DeadLetterId};
-use serde::Deserialize;
-use serde_json::json;
 
 pub(crate) use self::answers::{attempt, health, record_name};
-use self::answers::{dead_letter, dead_letter_line, status, tested};
 use self::failure::Failure;
-use crate::carry::Carried;
-use crate::cli::EnableFrom;
+use self::route::{Route, get};
 use crate::desk::Desk;
 use crate::nodes;
-use crate::operator::Apply;
 use crate::token::Token;
 
-/// Dead letters in one answer unless the request says otherwise, and at most.
-const DEAD_LETTERS: usize = 100;
-const MAX_DEAD_LETTERS: usize = 10_000;
+/// What describes the routes to programs and people.
+const OPENAPI: &str = include_str!("api/openapi.json");
 
 /// What the routes work with. Cheap to clone.
 #[derive(Clone)]
@@ -44,24 +46,37 @@ pub(crate) struct Api {
 
 /// The private routes.
 pub(crate) fn router(api: Api) -> Router {
-    let guarded = Router::new()
-        .route("/metrics", get(metrics))
-        .route("/api/nodes", get(all_nodes))
-        .route("/api/connections", get(connections))
-        .route("/api/connections/document", get(export).put(apply))
-        .route("/api/connections/{name}/test", post(send_test))
-        .route("/api/connections/{name}/confirm", post(confirm))
-        .route("/api/dead-letters", get(dead_letters))
-        .route("/api/dead-letters/{id}", get(one_dead_letter))
-        .merge(migration::routes())
-        .merge(names::routes())
+    let guarded = route::router(guarded_routes())
+        .method_not_allowed_fallback(wrong_method)
         .route("/api/{*rest}", any(no_such_route))
         .layer(from_fn_with_state(api.token.clone(), guard));
-    Router::new()
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
+    route::router(open_routes())
+        .method_not_allowed_fallback(wrong_method)
         .merge(guarded)
         .with_state(api)
+}
+
+/// What answers without the token.
+fn open_routes() -> Vec<Route> {
+    vec![get("/healthz", healthz), get("/readyz", readyz)]
+}
+
+/// What asks for the token.
+fn guarded_routes() -> Vec<Route> {
+    let own = vec![
+        get("/metrics", metrics),
+        get("/api/nodes", all_nodes),
+        get("/api/openapi.json", openapi),
+    ];
+    let parts = [
+        events::routes(),
+        connections::routes(),
+        workspaces::routes(),
+        names::routes(),
+        letters::routes(),
+        migration::routes(),
+    ];
+    own.into_iter().chain(parts.into_iter().flatten()).collect()
 }
 
 async fn guard(State(token): State<Token>, request: Request, next: Next) -> Response {
@@ -72,17 +87,15 @@ async fn guard(State(token): State<Token>, request: Request, next: Next) -> Resp
         return next.run(request).await;
     }
     let asks = [(header::WWW_AUTHENTICATE, "Bearer")];
-    let error = "this needs the server's token: `Authorization: Bearer TOKEN`";
-    (
-        StatusCode::UNAUTHORIZED,
-        asks,
-        Json(json!({ "error": error })),
-    )
-        .into_response()
+    (asks, Failure::no_token()).into_response()
 }
 
-async fn no_such_route() -> Response {
-    Failure::not_found("there is no such route").into_response()
+async fn no_such_route() -> Failure {
+    Failure::not_found("there is no such route: /api/openapi.json has them all")
+}
+
+async fn wrong_method() -> Failure {
+    Failure::wrong_method()
 }
 
 /// The process runs and answers.
@@ -94,9 +107,7 @@ async fn healthz() -> &'static str {
 async fn readyz(State(api): State<Api>) -> Response {
     match health(&api.desk.operator.journal.stats().health) {
         (_, None) => "ready\n".into_response(),
-        (_, Some(reason)) => {
-            (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response()
-        }
+        (_, Some(reason)) => failure::not_ready(&reason),
     }
 }
 
@@ -108,24 +119,6 @@ async fn metrics(State(api): State<Api>) -> Response {
     (form, api.desk.observer.render()).into_response()
 }
 
-async fn connections(State(api): State<Api>) -> Result<Response, Failure> {
-    let (statuses, unanswered) = nodes::statuses(&api.desk.operator).await?;
-    let each = statuses.iter();
-    let lines: Vec<_> = each.map(|each| status(each, &unanswered)).collect();
-    let mut warnings = api.desk.operator.warnings();
-    let carried = Carried::load(&api.desk.operator.journal).await?;
-    if carried.is_some_and(|carried| !carried.is_done) {
-        let wait = "a journal is being carried over: first-only connections wait for its end";
-        warnings.push(wait.to_owned());
-    }
-    let answer = json!({
-        "connections": lines,
-        "warnings": warnings,
-        "unanswered": unanswered,
-    });
-    Ok(Json(answer).into_response())
-}
-
 async fn all_nodes(State(api): State<Api>) -> Response {
     let gathered = nodes::nodes(&api.desk.operator, &api.desk.observer).await;
     let durability = api.desk.operator.journal.durability();
@@ -133,114 +126,10 @@ async fn all_nodes(State(api): State<Api>) -> Response {
     Json(answers::nodes(&gathered, durability.as_deref())).into_response()
 }
 
-async fn export(State(api): State<Api>) -> Result<Response, Failure> {
-    let form = [(header::CONTENT_TYPE, "application/toml")];
-    Ok((form, api.desk.operator.export().await?).into_response())
+async fn openapi() -> Response {
+    let form = [(header::CONTENT_TYPE, "application/json")];
+    (form, OPENAPI).into_response()
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ApplyQuery {
-    #[serde(default)]
-    dry_run: bool,
-    enable_from: Option<String>,
-}
-
-async fn apply(
-    State(api): State<Api>,
-    Query(query): Query<ApplyQuery>,
-    document: String,
-) -> Result<Response, Failure> {
-    let enable_from = match query.enable_from.as_deref() {
-        None | Some("backlog") => EnableFrom::Backlog,
-        Some("now") => EnableFrom::Now,
-        Some(_) => {
-            return Err(Failure::bad_request(
-                "enable_from is \"backlog\" or \"now\"",
-            ));
-        }
-    };
-    let how = if query.dry_run {
-        Apply::DryRun
-    } else {
-        Apply::Now(enable_from)
-    };
-    let written = Written::parse(&document)?;
-    let applied = api.desk.operator.apply(written, how, Origin::Api).await?;
-    let changes: Vec<String> = applied.changes.iter().map(ToString::to_string).collect();
-    let answer = json!({
-        "applied": how != Apply::DryRun,
-        "changes": changes,
-        "warnings": applied.warnings,
-    });
-    Ok(Json(answer).into_response())
-}
-
-async fn send_test(State(api): State<Api>, Path(name): Path<String>) -> Result<Response, Failure> {
-    let sent = api.desk.operator.send_test(&name).await?;
-    let sent = sent.ok_or_else(|| no_connection(&name))?;
-    Ok(Json(tested(&sent)).into_response())
-}
-
-async fn confirm(State(api): State<Api>, Path(name): Path<String>) -> Result<Response, Failure> {
-    api.desk.operator
-        .confirm(&name)
-        .await?
-        .ok_or_else(|| no_connection(&name))?;
-    Ok(Json(json!({ "confirmed": true })).into_response())
-}
-
-fn no_connection(name: &str) -> Failure {
-    Failure::not_found(format!("there is no connection {name:?}"))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DeadLettersQuery {
-    connection: Option<String>,
-    after: Option<u64>,
-    limit: Option<usize>,
-}
-
-async fn dead_letters(
-    State(api): State<Api>,
-    Query(query): Query<DeadLettersQuery>,
-) -> Result<Response, Failure> {
-    let connection = match &query.connection {
-        Some(name) => Some(
-            api.desk.operator
-                .id_of(name)
-                .ok_or_else(|| no_connection(name))?,
-        ),
-        None => None,
-    };
-    let filter = DeadLetterFilter {
-        connection,
-        after: query.after.map(DeadLetterId::new),
-        limit: query.limit.unwrap_or(DEAD_LETTERS).min(MAX_DEAD_LETTERS),
-    };
-    // Counted first, so that an answer never counts letters that it does not show.
-    let total = api.desk.operator.journal.dead_letter_count().await?;
-    let letters = api.desk.operator.journal.dead_letters(filter).await?;
-    let lines: Vec<_> = letters
-        .iter()
-        .map(|each| dead_letter_line(&api.desk.operator, each))
-        .collect();
-    Ok(Json(json!({ "dead_letters": lines, "total": total })).into_response())
-}
-
-async fn one_dead_letter(
-    State(api): State<Api>,
-    Path(id): Path<String>,
-) -> Result<Response, Failure> {
-    let missing = || Failure::not_found(format!("there is no dead letter {id:?}"));
-    let number: u64 = id.parse().map_err(|_| missing())?;
-    let found = api
-        .desk
-        .operator
-        .journal
-        .dead_letter(DeadLetterId::new(number))
-        .await?;
-    let found = found.ok_or_else(missing)?;
-    Ok(Json(dead_letter(&api.desk.operator, &found)).into_response())
-}
+#[cfg(test)]
+mod tests;

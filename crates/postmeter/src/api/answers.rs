@@ -1,6 +1,6 @@
 //! The JSON of the API.
 
-use console::seen::LineState;
+use console::seen::{LineState, Preview};
 use dispatch::{Attempt, AttemptResult};
 use jiff::Timestamp;
 use journal::durability::Finding;
@@ -195,4 +195,13 @@ pub(super) fn dead_letter(operator: &Operator, found: &DeadLetter) -> Value {
         whole.insert("answer".to_owned(), json!(answer));
     }
     whole
+}
+
+/// An event as a connection would send it.
+pub(super) fn preview(preview: &Preview) -> Value {
+    let (call, reason) = match &preview.call {
+        Ok(call) => (Some(call), None),
+        Err(reason) => (None, Some(reason)),
+    };
+    json!({ "row": preview.row, "body": preview.body, "call": call, "reason": reason })
 }

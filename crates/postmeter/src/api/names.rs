@@ -1,18 +1,20 @@
 //! The names directories over the API.
 
-use axum::extract::{Path, State};
+use axum::Json;
+use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use serde_json::json;
 
 use super::Api;
+use super::asked::Named;
 use super::failure::Failure;
+use super::route::{Route, get, post};
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/api/names", get(names))
-        .route("/api/names/{workspace}/refresh", post(refresh))
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        get("/api/names", names),
+        post("/api/names/{workspace}/refresh", refresh),
+    ]
 }
 
 /// How many names each workspace with a key has, and why it has no more.
@@ -31,10 +33,7 @@ async fn names(State(api): State<Api>) -> Response {
     Json(json!({ "workspaces": lines })).into_response()
 }
 
-async fn refresh(
-    State(api): State<Api>,
-    Path(workspace): Path<String>,
-) -> Result<Response, Failure> {
+async fn refresh(State(api): State<Api>, Named(workspace): Named) -> Result<Response, Failure> {
     if !api.desk.operator.names.refresh(&workspace) {
         let what = format!("there is no workspace {workspace:?} with an App API key");
         return Err(Failure::not_found(what));
