@@ -74,6 +74,12 @@ pub struct Standing {
 
 /// The process, as the console sees it. Cheap to clone.
 pub trait Process: Clone + Send + Sync + 'static {
+    /// Ends when the process is about to stop: what never ends by itself, such as a
+    /// stream of events, ends then, so that nobody waits for it. Never by default.
+    fn stopping(&self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
+
     /// What every page shows. Cheap.
     fn standing(&self) -> impl Future<Output = Standing> + Send;
 

@@ -10,6 +10,7 @@ use connections::{Connection, Connections, Edit, SecretRef, Written};
 use http_body_util::BodyExt as _;
 use jiff::{Timestamp, ToSpan as _};
 use journal::{DeadLetterId, Partition, Place, Seq};
+use tokio::sync::Notify;
 use tower::ServiceExt as _;
 
 use crate::form::encoded;
@@ -42,6 +43,8 @@ pub(crate) struct Scene {
     pub(crate) audit: Vec<AuditLine>,
     pub(crate) trouble: Option<String>,
     pub(crate) mistakes: Vec<String>,
+    /// Notified when the process stops.
+    pub(crate) stop: Arc<Notify>,
     /// What was asked to be done, a line each.
     pub(crate) done: Vec<String>,
     /// The edits among that.
@@ -232,6 +235,7 @@ impl Scene {
             }],
             trouble: None,
             mistakes: Vec::new(),
+            stop: Arc::default(),
             done: Vec::new(),
             edits: Vec::new(),
         }
@@ -375,6 +379,11 @@ async fn text(response: axum::response::Response) -> Answered {
 }
 
 impl Process for Trial {
+    async fn stopping(&self) {
+        let stop = self.scene().stop;
+        stop.notified().await;
+    }
+
     async fn standing(&self) -> Standing {
         let scene = self.scene();
         Standing {

@@ -137,10 +137,15 @@ impl<P: Process> Watch<P> {
         }
     }
 
-    /// Waits until there is something to send; none when the page is to ask again.
+    /// Waits until there is something to send; none when the page is to ask again, or
+    /// the process stops.
     async fn next(&mut self) -> Option<Event> {
         while Instant::now() < self.ends_at {
-            self.ticks.tick().await;
+            let process = self.console.process.clone();
+            tokio::select! {
+                () = process.stopping() => return None,
+                _ = self.ticks.tick() => (),
+            }
             match self.look().await {
                 Ok(Some(found)) => {
                     let found = serde_json::to_string(&found).expect("texts are always JSON");

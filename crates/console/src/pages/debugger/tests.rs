@@ -227,6 +227,15 @@ async fn a_row_that_waited_is_sent_again_when_it_has_ended() {
 }
 
 #[tokio::test]
+async fn a_stream_ends_when_the_process_stops() {
+    let trial = Trial::of(Scene::busy());
+    let mut stream = Stream::open(&trial, "/live/debugger").await;
+    assert_eq!(stream.next().await.unwrap().0, "found");
+    trial.scene().stop.notify_one();
+    assert!(stream.next().await.is_none());
+}
+
+#[tokio::test]
 async fn a_page_too_many_is_told_so_and_gets_its_place_when_another_leaves() {
     let console = Trial::of(Scene::busy()).logged_in().await;
     let mut streams = Vec::new();
