@@ -15,13 +15,9 @@ use crate::parse::Written;
 pub enum Edit {
     /// A workspace comes into being.
     AddWorkspace(Workspace),
-    /// A workspace becomes another; its connections follow where its name changes.
-    ReplaceWorkspace {
-        /// What it is called until now.
-        name: Name,
-        /// What it is from now on.
-        workspace: Workspace,
-    },
+    /// The workspace of this name becomes this. It keeps its name: its webhook's
+    /// address and its records bear it, and what is not sent yet would be nobody's.
+    ReplaceWorkspace(Workspace),
     /// A workspace without connections goes away.
     RemoveWorkspace(Name),
     /// A connection comes into being. It gets its id when the document is settled.
@@ -43,8 +39,8 @@ impl Connections {
         let mut added = None;
         match edit {
             Edit::AddWorkspace(workspace) => next.workspaces.push(workspace.clone()),
-            Edit::ReplaceWorkspace { name, workspace } => {
-                next.replace_workspace(name, workspace)?;
+            Edit::ReplaceWorkspace(workspace) => {
+                *next.workspace_mut(&workspace.name)? = workspace.clone();
             }
             Edit::RemoveWorkspace(name) => next.remove_workspace(name)?,
             Edit::AddConnection(connection) => added = Some(export::connection(None, connection)),
@@ -62,16 +58,6 @@ impl Connections {
             document.push_str(&added);
         }
         Written::parse(&document).map_err(Mistakes::without_lines)
-    }
-
-    fn replace_workspace(&mut self, name: &Name, workspace: &Workspace) -> Result<(), Mistakes> {
-        *self.workspace_mut(name)? = workspace.clone();
-        for connection in &mut self.connections {
-            if connection.workspace == *name {
-                connection.workspace = workspace.name.clone();
-            }
-        }
-        Ok(())
     }
 
     fn remove_workspace(&mut self, name: &Name) -> Result<(), Mistakes> {

@@ -229,10 +229,7 @@ async fn replace<P: Process>(
     (mut mistakes, typed): (Mistakes, Fields),
 ) -> Result<Response, NoPage> {
     let path = path_of(next.name.as_str());
-    let edit = Edit::ReplaceWorkspace {
-        name: here.workspace.name.clone(),
-        workspace: next,
-    };
+    let edit = Edit::ReplaceWorkspace(next);
     if let Err(found) = here.decided.edited(&edit) {
         mistakes.add_all(&found);
     }

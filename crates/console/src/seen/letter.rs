@@ -65,7 +65,7 @@ pub struct Retried {
     pub accepted: u64,
     /// Refused again; they stay.
     pub refused: u64,
-    /// Not to be sent with the connection's options of now, and gone from the list.
+    /// Not to be sent with the connection's options of now; they stay.
     pub skipped: u64,
     /// Not tried, because the destination does not answer or they have no connection.
     pub left: u64,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::response::Response;
-use connections::{AppApi, AppApiTarget, Endpoint, Name, Signature};
+use connections::{AppApi, AppApiTarget, Endpoint, Signature};
 
 use super::{Here, replace};
 use crate::form::Fields;
@@ -68,7 +68,7 @@ pub(super) async fn remove_key<P: Process>(
     answer(&console, &visit, made.await).await
 }
 
-/// Renames it, and says how far a signed timestamp may be from now.
+/// Says how far a signed timestamp may be from now.
 pub(super) async fn set<P: Process>(
     State(console): State<Console<P>>,
     visit: Visit,
@@ -79,13 +79,6 @@ pub(super) async fn set<P: Process>(
         let here = Here::at(&console, &name).await?;
         let mut mistakes = Mistakes::default();
         let mut next = here.workspace.clone();
-        match Name::new(fields.filled("name").unwrap_or_default()) {
-            Ok(name) if name.as_str() == "new" => {
-                mistakes.add("name", "\"new\" is the address of a page: take another");
-            }
-            Ok(name) => next.name = name,
-            Err(error) => mistakes.add("name", &error.to_string()),
-        }
         next.timestamp_tolerance = read_tolerance(&fields, &mut mistakes);
         replace((&console, &visit), here, next, (mistakes, fields)).await
     };
