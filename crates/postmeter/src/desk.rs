@@ -23,6 +23,7 @@ use console::seen::{
 use console::{NotChanged, Process, Standing, TestSent, Trouble, Which};
 use jiff::Timestamp;
 use journal::{DeadLetterId, Place};
+use tokio_util::sync::CancellationToken;
 
 use crate::api::health;
 use crate::cli::EnableFrom;
@@ -41,6 +42,8 @@ pub(crate) struct Desk {
     pub(crate) retention: Duration,
     /// Through what changes come that are made here.
     pub(crate) origin: Origin,
+    /// Cancelled when the process stops.
+    pub(crate) stop: CancellationToken,
 }
 
 impl Desk {
@@ -64,6 +67,10 @@ impl Desk {
 }
 
 impl Process for Desk {
+    async fn stopping(&self) {
+        self.stop.cancelled().await;
+    }
+
     async fn standing(&self) -> Standing {
         let stats = self.operator.journal.stats();
         let (_, trouble) = health(&stats.health);

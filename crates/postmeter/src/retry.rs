@@ -151,13 +151,11 @@ impl Operator {
         Ok((holder != Some(place)).then_some(NOT_FIRST))
     }
 
-    async fn holder(
-        &self,
-        id: &str,
-        place: Place,
-        key: ClaimKey,
-    ) -> anyhow::Result<Option<Place>> {
-        let held = self.journal.first_claims(id, place.partition, &[key]).await?;
+    async fn holder(&self, id: &str, place: Place, key: ClaimKey) -> anyhow::Result<Option<Place>> {
+        let held = self
+            .journal
+            .first_claims(id, place.partition, &[key])
+            .await?;
         Ok(held.into_iter().next().flatten())
     }
 

@@ -190,6 +190,7 @@ impl Server {
             history: history.clone(),
             retention: config.journal.limits().retention,
             origin: Origin::Console,
+            stop: stop.clone(),
         };
         let pages = console::router(desk.clone(), console::Access::new(token.reveal()));
         let desk = desk.through(Origin::Api);

@@ -94,7 +94,10 @@ impl Stage {
             "  Segment stand-in  {endpoint}  (GET /emulator/calls)"
         ))?;
         print("Watch it all in a browser, logged in with the token \"demo\":")?;
-        print(format_args!("  Console           http://{}", addresses.console))?;
+        print(format_args!(
+            "  Console           http://{}",
+            addresses.console
+        ))?;
         let n_events = if args.once {
             args.events.to_string()
         } else {

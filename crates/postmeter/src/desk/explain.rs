@@ -202,11 +202,7 @@ impl Desk {
     }
 
     /// The outcome of a record that is the first with its event.
-    async fn judge_first(
-        &self,
-        judged: &mut Judged,
-        case: Case<'_>,
-    ) -> anyhow::Result<()> {
+    async fn judge_first(&self, judged: &mut Judged, case: Case<'_>) -> anyhow::Result<()> {
         let Case {
             record,
             connection,

@@ -160,10 +160,7 @@ impl Desk {
         let decided = self.operator.decided().borrow().clone();
         let mut rate = 0.0;
         for each in &decided.workspaces {
-            rate += self
-                .history
-                .rate(each.workspace.name.as_str(), now)
-                .await?;
+            rate += self.history.rate(each.workspace.name.as_str(), now).await?;
         }
         Ok(rate)
     }

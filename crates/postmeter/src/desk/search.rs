@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use connections::Connection;
 use console::seen::{Lookup, Preview, RowKind};
-use journal::{Place, Record, Seq, Term, TermKind};
+use journal::{Place, Record, Seq, Term, TermKind, Verdict};
 use shape::{Event, PayloadVersion, Shaped};
 
 use super::explain::call_seen;
@@ -53,8 +53,7 @@ impl Desk {
         if let Ok(place) = words.parse() {
             self.show(&mut lookup, &[place], "a record").await?;
         } else if words.starts_with("pm-") {
-            let place = self.by_message_id(words).await?;
-            let places: Vec<Place> = place.into_iter().collect();
+            let places = self.by_message_id(words).await?;
             self.show(&mut lookup, &places, "a message id").await?;
         }
         Ok(lookup)
@@ -76,9 +75,10 @@ impl Desk {
         Ok(())
     }
 
-    /// The record whose call has this message id. No index has message ids, since
-    /// they hang on the connection; so the log is read backwards, for a while.
-    async fn by_message_id(&self, message_id: &str) -> anyhow::Result<Option<Place>> {
+    /// The record whose call has this message id, with the repeat of its event that
+    /// was met on the way. No index has message ids, since they hang on the
+    /// connection; so the log is read backwards, for a while.
+    async fn by_message_id(&self, message_id: &str) -> anyhow::Result<Vec<Place>> {
         let begun = Instant::now();
         let connections = self.operator.connections();
         let mut edges: Vec<_> = self.operator.journal.stats().partitions;
@@ -97,7 +97,14 @@ impl Desk {
                 let mut records = records.iter().rev();
                 let found = records.find(|record| is_called(record, &connections, message_id));
                 if let Some(record) = found {
-                    return Ok(Some(record.place));
+                    let verdict = self.operator.journal.verdict(record.place).await;
+                    let mut places = vec![record.place];
+                    if let Some(Verdict::DuplicateOf(first)) =
+                        looking(verdict, "cannot read a verdict")?
+                    {
+                        places.insert(0, first);
+                    }
+                    return Ok(places);
                 }
                 edge.last = Some(Seq::new(from));
             }
@@ -105,7 +112,7 @@ impl Desk {
                 break;
             }
         }
-        Ok(None)
+        Ok(Vec::new())
     }
 
     /// Recent events of a workspace as `candidate` would send them: those that
@@ -143,7 +150,7 @@ impl Desk {
     }
 
     fn preview_of(&self, record: &Record, candidate: &Connection) -> Option<Preview> {
-        let row = row(record, Some(journal::Verdict::First));
+        let row = row(record, Some(Verdict::First));
         if row.kind != RowKind::Event {
             return None;
         }
