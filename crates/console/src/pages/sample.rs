@@ -11,7 +11,10 @@ use crate::process::{Process, Trouble};
 use crate::seen::Preview;
 
 /// How many events are shown.
-pub(crate) const SHOWN: usize = 3;
+const SHOWN: usize = 3;
+/// How many are looked at for a comparison: each side has those first of which it
+/// makes a call, so the newest few need not be the same.
+const COMPARED: usize = 30;
 
 /// One event, as it would be sent.
 #[derive(Debug)]
@@ -79,13 +82,13 @@ pub(crate) async fn compared<P: Process>(
     before: &Connection,
     after: &Connection,
 ) -> Result<Vec<Compared>, Trouble> {
-    let olds = process.preview(before, SHOWN).await?;
-    let news = process.preview(after, SHOWN).await?;
+    let olds = process.preview(before, COMPARED).await?;
+    let news = process.preview(after, COMPARED).await?;
     let pair = |old: &Preview| {
         let new = news.iter().find(|new| new.row.place == old.row.place)?;
         Some(compare_one(old, new))
     };
-    Ok(olds.iter().filter_map(pair).collect())
+    Ok(olds.iter().filter_map(pair).take(SHOWN).collect())
 }
 
 fn compare_one(old: &Preview, new: &Preview) -> Compared {
