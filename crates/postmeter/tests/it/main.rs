@@ -3,6 +3,8 @@
 #![cfg(test)]
 
 mod answers;
+mod api;
+mod asking;
 mod bad_input;
 mod cluster;
 mod cluster_faults;
@@ -22,5 +24,6 @@ mod nodes;
 mod private;
 mod readme;
 mod real_senders;
+mod schemathesis;
 mod shapes;
 mod tidy;

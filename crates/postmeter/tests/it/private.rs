@@ -39,7 +39,7 @@ async fn without_the_token_only_health_answers() {
     }
     let missing = server
         .http
-        .get(url("/x"))
+        .get(url("/api/x"))
         .bearer_auth(server.token())
         .send()
         .await

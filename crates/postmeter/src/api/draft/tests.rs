@@ -82,14 +82,13 @@ fn what_contradicts_a_given_key_gives_way() {
 }
 
 #[test]
-fn connections_follow_a_workspace_that_is_renamed() {
-    let decided = decided();
-    let patch = keys(&json!({ "name": "beta" }));
-    let edit = changed(&decided, Kind::Workspace, "acme", patch).unwrap();
-    let next = decided.edited(&edit).unwrap().settle_ids(&decided).unwrap();
-    let connection = keys_of(&next, Kind::Connection, "eu").unwrap();
-    assert_eq!(connection["workspace"], "beta");
-    assert!(keys_of(&next, Kind::Workspace, "acme").is_none());
+fn a_workspace_keeps_its_name() {
+    for name in [json!("beta"), json!(null), json!(7)] {
+        let said = patched(Kind::Workspace, "acme", &json!({ "name": name })).unwrap_err();
+        assert!(said.contains("never changes"), "{name}: {said}");
+    }
+    let same = json!({ "name": "acme" });
+    assert!(patched(Kind::Workspace, "acme", &same).is_ok());
 }
 
 #[test]
