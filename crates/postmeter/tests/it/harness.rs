@@ -1,6 +1,7 @@
 //! Starts the program's processes on free ports and in temporary folders, and
 //! ends those that a test leaves behind.
 
+pub(crate) mod browser;
 pub(crate) mod cluster;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -393,6 +394,18 @@ impl Server {
     /// What an authorised GET of the private listener answers.
     pub(crate) async fn api(&self, path: &str) -> Value {
         let text = self.private_text(path).await;
+        serde_json::from_str(&text).unwrap_or_else(|_| panic!("{path} answered {text}"))
+    }
+
+    /// What an authorised POST of the private listener answers.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Value {
+        let request = self.http.post(format!("http://{}{path}", self.console));
+        let request = request
+            .bearer_auth(self.token())
+            .header("content-type", "application/json")
+            .body(body.to_string());
+        let answer = request.send().await.expect("the server answers");
+        let text = answer.text().await.expect("a whole answer");
         serde_json::from_str(&text).unwrap_or_else(|_| panic!("{path} answered {text}"))
     }
 
