@@ -90,9 +90,9 @@ impl History {
     /// where it was.
     pub(crate) async fn open(journal: Journal, live: Arc<Live>) -> History {
         let nodes = journal.nodes().into_iter();
-        let this = nodes.filter(|node| node.is_this).map(|node| node.name);
+        let mut this = nodes.filter(|node| node.is_this).map(|node| node.name);
         let shared = Shared {
-            node: this.last().unwrap_or_else(|| THIS.to_owned()),
+            node: this.next().unwrap_or_else(|| THIS.to_owned()),
             stored: Mutex::default(),
             writer: tokio::sync::Mutex::default(),
         };
@@ -116,7 +116,7 @@ impl History {
             wanted: &Sums::wants,
         };
         self.each(&ask, now, |minute, series, count| {
-            sums.add(minute, series, count)
+            sums.add(minute, series, count);
         })
         .await?;
         Ok(sums.into_history())
@@ -220,7 +220,7 @@ impl History {
             // The newer of the two, once it is written.
             let mut last = (Minute(0), 0_u64);
             stored.each(&ask, &mut |minute, _, count| {
-                last = last.max((minute, count))
+                last = last.max((minute, count));
             });
             rate += f64::from(u32::try_from(last.1).unwrap_or(u32::MAX)) / 60.0;
         }
@@ -255,7 +255,12 @@ impl History {
         for node in &told.nodes {
             let is_this = *node == self.shared.node;
             for hour in (from..=until).map(HourNumber) {
-                if !self.stored().wants(node, hour, now, is_this) {
+                let is_due = if is_this {
+                    self.stored().lacks(node, hour)
+                } else {
+                    self.stored().wants(node, hour, now)
+                };
+                if !is_due {
                     continue;
                 }
                 let setting = self.journal.setting(&slot_key(node, hour)).await;

@@ -121,6 +121,7 @@ impl Hour {
         }
     }
 
+    #[cfg(test)]
     pub(crate) fn get(&self, series: &Series) -> Option<&Minutes> {
         self.series.get(series)
     }

@@ -89,8 +89,9 @@ mod tests {
             for took in &times {
                 *counts.entry(Bucket::of(*took)).or_default() += 1;
             }
-            let rank = (times.len() as u64 * per_mille).div_ceil(1_000);
-            let exact = times[rank as usize - 1].as_secs_f64();
+            let per_mille_rank = usize::try_from(per_mille).unwrap();
+            let rank = (times.len() * per_mille_rank).div_ceil(1_000);
+            let exact = times[rank - 1].as_secs_f64();
             let found = percentile(&counts, per_mille).unwrap();
             prop_assert!((0.8..=1.25).contains(&(found / exact)), "{found} for {exact}");
         }

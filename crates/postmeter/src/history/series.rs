@@ -142,7 +142,7 @@ pub(crate) fn event_code_of(kind: Option<Kind<'_>>) -> u8 {
     event_code(channel, Step::of(kind.map(|kind| kind.metric)))
 }
 
-fn by_code<T: Copy, C: PartialEq, const N: usize>(
+fn by_code<T: Copy, C: Copy + PartialEq, const N: usize>(
     all: [T; N],
     code: fn(T) -> C,
     wanted: C,

@@ -61,16 +61,20 @@ enum Counts {
 }
 
 impl Stored {
-    /// Whether an hour of a node has to be read before it is shown. What this node
-    /// has written is known.
-    pub(super) fn wants(&self, node: &str, hour: HourNumber, now: Moment, is_this: bool) -> bool {
+    /// Whether an hour of this node has to be read before it is shown. What it has
+    /// written since it was started is known.
+    pub(super) fn lacks(&self, node: &str, hour: HourNumber) -> bool {
+        let hours = self.nodes.get(node);
+        hours.is_none_or(|hours| !hours.contains_key(&hour))
+    }
+
+    /// Whether an hour of another node has to be read before it is shown.
+    pub(super) fn wants(&self, node: &str, hour: HourNumber, now: Moment) -> bool {
         let hours = self.nodes.get(node);
         let Some(read) = hours.and_then(|hours| hours.get(&hour)) else {
             return true;
         };
-        if is_this {
-            false
-        } else if hour.0 + OPEN_HOURS > now.hour.0 {
+        if hour.0 + OPEN_HOURS > now.hour.0 {
             read.at != now
         } else {
             read.at.hour != now.hour

@@ -8,7 +8,7 @@ use crate::history::series::Step;
 use crate::history::series::event_code;
 use console::seen::Channel;
 
-const NOON: i64 = 1_800_000_000 - 1_800_000_000 % 3_600;
+const NOON: i64 = 1_800_000_000;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(NOON + second).unwrap()
