@@ -35,6 +35,7 @@ pub(super) async fn live<P: Process>(State(console): State<Console<P>>, _: Visit
                 tokio::select! {
                     _ = ticks.tick() => {}
                     () = sleep_until(ends) => return None,
+                () = console.process.stopping() => return None,
                 }
                 let part = part(&console).await;
                 // Ages are not compared: a browser makes them grow by itself.

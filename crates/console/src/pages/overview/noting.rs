@@ -50,6 +50,7 @@ fn on_holding(workspace: &WorkspaceSeen, seen: &Overview) -> Note {
     };
     let to = match status {
         413 | 503 => "/settings".to_owned(),
+        401 => keys_path(&workspace.name),
         _ => workspace_path(&workspace.name),
     };
     let day = words::day(drops_at);
@@ -69,6 +70,11 @@ fn on_holding(workspace: &WorkspaceSeen, seen: &Overview) -> Note {
         text: format!("{why} {then}"),
         link: Some(Link { to, words: mends }),
     }
+}
+
+/// Where a workspace's signing keys are.
+fn keys_path(workspace: &str) -> String {
+    format!("{}#keys", workspace_path(workspace))
 }
 
 fn on_assurance(assurance: &Assurance) -> Vec<Note> {
@@ -94,7 +100,7 @@ fn on_unsigned(workspace: &WorkspaceSeen) -> Option<Note> {
         strong: format!("{} takes events without a signature.", workspace.name),
         text: "Whoever knows its address can send events.".to_owned(),
         link: Some(Link {
-            to: workspace_path(&workspace.name),
+            to: keys_path(&workspace.name),
             words: "Add a signing key",
         }),
     })
@@ -109,7 +115,7 @@ fn on_names(workspace: &WorkspaceSeen) -> Option<Note> {
             "{error}. Those that are known are used meanwhile; it is tried again by itself."
         ),
         link: Some(Link {
-            to: workspace_path(&workspace.name),
+            to: format!("{}#names", workspace_path(&workspace.name)),
             words: "Open the workspace",
         }),
     })

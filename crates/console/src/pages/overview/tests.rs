@@ -209,9 +209,12 @@ fn a_note_says_what_is_wrong_until_when_and_has_one_link_that_mends_it() {
         })
         .collect();
     let expected = [
-        ("acme answers 401 to Customer.io.", "/workspaces/acme"),
+        ("acme answers 401 to Customer.io.", "/workspaces/acme#keys"),
         ("You have accepted a loss.", "/settings"),
-        ("acme takes events without a signature.", "/workspaces/acme"),
+        (
+            "acme takes events without a signature.",
+            "/workspaces/acme#keys",
+        ),
         ("", "/connections/acme-production"),
         ("", "/settings"),
     ];
