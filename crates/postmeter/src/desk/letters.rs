@@ -17,6 +17,13 @@ const PAGE: usize = 500;
 /// Event names that a group shows.
 const NAMES: usize = 5;
 
+/// Whether whoever takes letters takes another.
+#[derive(PartialEq, Eq)]
+enum Next {
+    More,
+    Enough,
+}
+
 impl Desk {
     /// All dead letters, by why they are.
     pub(super) async fn letter_groups(&self) -> anyhow::Result<Letters> {
@@ -26,7 +33,7 @@ impl Desk {
             ..Letters::default()
         };
         let mut groups: BTreeMap<String, LetterGroup> = BTreeMap::new();
-        self.each_letter(None, |found| {
+        self.each_letter((None, None), |found| {
             letters.examined += 1;
             let key = group_of(found);
             let group = groups
@@ -40,6 +47,7 @@ impl Desk {
             {
                 group.events.push(name.clone());
             }
+            Next::More
         })
         .await?;
         letters.groups = groups.into_values().collect();
@@ -63,13 +71,14 @@ impl Desk {
         }
     }
 
-    /// Hands over the newest letters of a group, or of all, newest first.
+    /// Hands over the newest letters below `after` of a group, or of all, newest
+    /// first.
     async fn each_letter(
         &self,
-        group: Option<&str>,
-        mut take: impl FnMut(&DeadLetter) + Send,
+        (group, mut after): (Option<&str>, Option<DeadLetterId>),
+        mut take: impl FnMut(&DeadLetter) -> Next + Send,
     ) -> anyhow::Result<()> {
-        let (mut after, mut n_examined) = (None, 0);
+        let mut n_examined = 0;
         while n_examined < EXAMINED {
             let filter = DeadLetterFilter {
                 connection: None,
@@ -81,10 +90,12 @@ impl Desk {
             let Some(last) = page.last() else { break };
             after = Some(last.id);
             n_examined += page.len();
-            let wanted = page
+            let mut wanted = page
                 .iter()
                 .filter(|found| group.is_none_or(|group| group_of(found) == group));
-            wanted.for_each(&mut take);
+            if wanted.any(|found| take(found) == Next::Enough) {
+                break;
+            }
         }
         Ok(())
     }
@@ -97,9 +108,12 @@ impl Desk {
         limit: usize,
     ) -> anyhow::Result<Vec<LetterSeen>> {
         let mut page = Vec::new();
-        self.each_letter(group, |found| {
-            if page.len() < limit && after.is_none_or(|after| found.id < after) {
-                page.push(self.letter_seen(found));
+        self.each_letter((group, after), |found| {
+            page.push(self.letter_seen(found));
+            if page.len() < limit {
+                Next::More
+            } else {
+                Next::Enough
             }
         })
         .await?;
@@ -138,7 +152,11 @@ impl Desk {
             Which::All => None,
         };
         let mut ids = Vec::new();
-        self.each_letter(group, |found| ids.push(found.id)).await?;
+        self.each_letter((group, None), |found| {
+            ids.push(found.id);
+            Next::More
+        })
+        .await?;
         Ok(ids)
     }
 

@@ -16,7 +16,7 @@ use crate::process::Process;
 use crate::seen::LetterSeen;
 
 /// Letters that are in memory at once.
-pub(super) const PAGE: usize = 500;
+pub(super) const PAGE: usize = 50;
 
 /// One letter on its line.
 #[derive(Serialize)]
