@@ -376,3 +376,14 @@ async fn what_cannot_be_found_out_is_said() {
     assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(page.text.contains("node b did not answer"));
 }
+
+#[tokio::test]
+async fn the_live_stream_ends_when_the_process_stops() {
+    let trial = Trial::of(Scene::busy());
+    trial.scene().stop.notify_one();
+    let answered = trial.get("/live/overview").await;
+    assert_eq!(
+        (answered.status, answered.text.as_str()),
+        (StatusCode::OK, "")
+    );
+}
