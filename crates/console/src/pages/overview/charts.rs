@@ -261,7 +261,8 @@ impl Funnel {
         let step = |(place, (name, n)): (usize, &(String, u64))| Step {
             name: titled(name),
             n: *n,
-            share: if place == 0 {
+            // Opens of what was sent before can outnumber what was sent since.
+            share: if place == 0 || *n > first {
                 String::new()
             } else {
                 words::percent(n, first)
@@ -345,6 +346,7 @@ mod tests {
                 steps: vec![
                     ("sent".to_owned(), 1_000),
                     ("delivered".to_owned(), 977),
+                    ("opened".to_owned(), 2_000),
                     ("converted".to_owned(), 1),
                     ("clicked".to_owned(), 0),
                 ],
@@ -424,8 +426,9 @@ mod tests {
             .map(|step| (&*step.name, &*step.width, &*step.share))
             .collect();
         let expected = [
-            ("Sent", "100.0", ""),
-            ("Delivered", "97.7", "97.7\u{202f}%"),
+            ("Sent", "50.0", ""),
+            ("Delivered", "48.9", "97.7\u{202f}%"),
+            ("Opened", "100.0", ""),
             ("Converted", "0.5", "0.1\u{202f}%"),
             ("Clicked", "0", "0.0\u{202f}%"),
         ];
