@@ -1,3 +1,5 @@
+//! Dead letters: what the pages show, and what they ask to be done.
+
 use axum::http::StatusCode;
 use jiff::Timestamp;
 

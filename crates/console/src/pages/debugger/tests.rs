@@ -1,3 +1,5 @@
+//! The debugger: what it shows, what it tells live, and what it says of a sample.
+
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 
