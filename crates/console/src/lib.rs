@@ -9,8 +9,6 @@
 //! Event bodies are hostile input. They reach a page only through a template that
 //! escapes, and the content security policy allows no script but our own files.
 
-#![expect(dead_code, reason = "the pages that use it are being built")]
-
 mod access;
 mod assets;
 mod compare;
@@ -30,10 +28,7 @@ pub use process::{NotChanged, Process, Standing, TestSent, Trouble, Which};
 
 /// The console's routes. Each asks for a session, which the token begins.
 pub fn router<P: Process>(process: P, access: Access) -> Router {
-    let console = shell::Console {
-        process,
-        access: access.clone(),
-    };
+    let console = shell::Console { process };
     let pages = pages::routes::<P>().merge(assets::routes());
     access::guarded(pages, access).with_state(console)
 }

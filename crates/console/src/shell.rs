@@ -10,7 +10,7 @@ use axum::response::{Html, IntoResponse, Response};
 use jiff::Timestamp;
 use tracing::error;
 
-use crate::access::{Access, Session, redirect_saying, said};
+use crate::access::{Session, redirect_saying, said};
 use crate::form::Fields;
 use crate::process::{NotChanged, Process, Standing, Trouble};
 
@@ -18,7 +18,6 @@ use crate::process::{NotChanged, Process, Standing, Trouble};
 #[derive(Clone)]
 pub(crate) struct Console<P> {
     pub(crate) process: P,
-    pub(crate) access: Access,
 }
 
 /// The places that the side of every page leads to.

@@ -24,7 +24,7 @@ use super::options::Region;
 use super::secret::kept_where;
 use crate::form::encoded;
 use crate::process::Process;
-use crate::seen::{ConnectionSeen, Enabling, LineState};
+use crate::seen::{ConnectionSeen, Enabling};
 use crate::shell::{Console, Nav, NoPage, Shell, Visit, answer, respond};
 
 pub(crate) fn routes<P: Process>() -> Router<Console<P>> {
@@ -110,10 +110,6 @@ struct Page {
 }
 
 impl Page {
-    fn is_in(&self, state: LineState) -> bool {
-        self.seen.as_ref().is_some_and(|seen| seen.state == state)
-    }
-
     fn is_confirmed(&self) -> bool {
         self.seen
             .as_ref()

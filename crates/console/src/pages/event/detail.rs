@@ -2,7 +2,7 @@
 
 use super::address::{address, event_path};
 use super::curl::curl;
-use super::story::{Step, story, verified};
+use super::story::{Step, story};
 use crate::compare::{Part, beginning, compare, lay_out};
 use crate::seen::{Explained, Outcome, Row, RowEnd, RowKind, Told};
 use crate::words;
@@ -16,7 +16,6 @@ pub(crate) struct Detail {
     pub(crate) address: String,
     /// Where everything about it is.
     pub(crate) path: String,
-    pub(crate) verified: String,
     pub(crate) story: Vec<Step>,
     /// The body, laid out, where no connection made anything of it.
     pub(crate) received: Vec<Part>,
@@ -48,7 +47,6 @@ impl Detail {
             end: end(&explained.row),
             address: address(&explained.row.place),
             path: event_path(&explained.row.place),
-            verified: verified(&explained),
             story: story(&explained),
             received: lay_out(&explained.body),
             raw: beginning(&explained.body),

@@ -74,7 +74,7 @@ pub(super) fn story(explained: &Explained) -> Vec<Step> {
 }
 
 /// Who says that it is from Customer.io.
-pub(super) fn verified(explained: &Explained) -> String {
+fn verified(explained: &Explained) -> String {
     match (&explained.signed_by, &explained.key) {
         (None, _) => "Received; signatures are not checked in this workspace".to_owned(),
         (Some(id), None) => {
