@@ -32,7 +32,11 @@ async fn the_history_survives_a_kill_and_counts_no_event_twice() {
     let (first, more) = events.split_at(6);
     server.send_all(first).await;
     segment.wait(6).await;
-    assert_eq!(server.process.terminate(), Some(0), "it writes its last counts");
+    assert_eq!(
+        server.process.terminate(),
+        Some(0),
+        "it writes its last counts"
+    );
 
     let Server { home, .. } = server;
     let server = home.start();
