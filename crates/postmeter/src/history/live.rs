@@ -190,7 +190,7 @@ impl Live {
         }
     }
 
-    /// What was answered, if it has changed since it was [`Live::intake_kept`].
+    /// What was answered, if it has changed since it was kept.
     pub(super) fn intake_moved(&self) -> Option<Intake> {
         let mut counting = self.lock();
         let moved = std::mem::take(&mut counting.intake_moved);
