@@ -3,6 +3,7 @@
 
 mod options;
 mod pages;
+mod reach;
 
 use serde_json::json;
 

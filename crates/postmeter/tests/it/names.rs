@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use crate::harness::{Home, PATIENCE, Process, Segment, Server, http, opened, postmeter};
 
-const KEY: &str = "an-app-api-key-of-a-workspace";
+pub(crate) const KEY: &str = "an-app-api-key-of-a-workspace";
 
 /// The App API stand-in, as a process of its own.
-struct AppApi {
+pub(crate) struct AppApi {
     process: Process,
     url: String,
 }
@@ -17,7 +17,7 @@ struct AppApi {
 impl AppApi {
     /// One that lists campaigns from 1, each with an action of the same number,
     /// and one of everything else.
-    async fn start(n_campaigns: u64) -> AppApi {
+    pub(crate) async fn start(n_campaigns: u64) -> AppApi {
         let mut command = postmeter();
         command.env("CIO_APP_API_KEY", KEY).args([
             "emulator",
@@ -42,6 +42,10 @@ impl AppApi {
         });
         app_api.put("names", &names).await;
         app_api
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     async fn put(&self, what: &str, value: &Value) {
@@ -95,7 +99,7 @@ fn email(n: usize, ids: &Value) -> Value {
     event
 }
 
-fn of_campaign(n: usize, campaign: u64) -> Value {
+pub(crate) fn of_campaign(n: usize, campaign: u64) -> Value {
     email(
         n,
         &json!({ "campaign_id": campaign, "action_id": campaign }),

@@ -91,7 +91,7 @@ fn cases() -> Vec<Case> {
 }
 
 /// Opens the form, lets `change` change it, and saves.
-async fn change(page: &Page, server: &Server, (field, value): (&str, &Value)) {
+pub(super) async fn change(page: &Page, server: &Server, (field, value): (&str, &Value)) {
     page.go(&address(server, "/connections/acme-segment")).await;
     match value {
         Value::String(typed) => page.fill(field, typed).await,
@@ -100,7 +100,7 @@ async fn change(page: &Page, server: &Server, (field, value): (&str, &Value)) {
     save(page).await;
 }
 
-async fn save(page: &Page) {
+pub(super) async fn save(page: &Page) {
     page.follow("Review changes").await;
     page.until_shown("would change.").await;
     page.follow("Save").await;
