@@ -231,6 +231,7 @@ fn the_files_in_the_documents_are_read_without_a_mistake() {
         home.write("postmeter.toml", &commented_out(&operating[0]));
         home.write("connections.toml", &connections);
         let mut command = postmeter();
+        command.env("CIO_APP_API_KEY", "an App API key");
         command.current_dir(home.path("")).arg("check");
         command.args([
             "--config",
