@@ -150,6 +150,35 @@ async fn what_segment_refuses_is_a_dead_letter_that_can_be_sent_again() {
 }
 
 #[tokio::test]
+async fn a_first_occurrence_that_was_refused_is_sent_again_and_no_other_instead() {
+    let segment = Segment::start();
+    let first_only = format!("{ONE_CONNECTION}send_frequency = \"first\"\n");
+    let server = Home::new(&first_only, segment.url()).start();
+    let open = |n: usize| {
+        let mut event = opened(n);
+        event["data"]["delivery_id"] = json!("one-delivery");
+        event
+    };
+    segment.faults(json!([{ "times": 1, "status": 400 }])).await;
+    server.send_all(&[open(1)]).await;
+    let refused = story(&server, "1", |told| outcome(told) == "buried").await;
+    segment.no_faults().await;
+    server.send_all(&[open(2)]).await;
+    story(&server, "2", |told| outcome(told) == "skipped").await;
+
+    let server = server.kill_and_restart();
+    let all = json!({ "all": true });
+    let retried = server.post("/api/dead-letters/retry", &all).await;
+    assert_eq!(retried["accepted"], 1, "{retried}");
+    let calls = segment.wait(1).await;
+    assert_eq!(calls.len(), 1);
+    assert_eq!(
+        calls[0]["messageId"],
+        refused["told"][0]["call"]["message_id"]
+    );
+}
+
+#[tokio::test]
 async fn what_waits_and_what_was_passed_by_say_why() {
     let segment = Segment::start();
     let server = Server::start(&segment);
