@@ -16,11 +16,11 @@ import tempfile
 import threading
 import time
 import urllib.parse
-import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 
 from load import Wrk, write_pool
-from rig import Node, Process, WORKSPACE, get, until
+from rig import Node, Process, WORKSPACE, cpu_of, until
 
 CONNECTION = """
 [[connection]]
@@ -86,26 +86,36 @@ def gaps(stream):
     return [later - earlier for earlier, later in zip(at, at[1:])]
 
 
-def slice_of(node, pool, args, watched):
-    """One turn: what wrk sent per second, and what ended per second."""
+@dataclass
+class Turn:
+    """What one turn gave."""
+
+    received: float
+    ended: float
+    p99_ms: float
+    cpu_us: float
+
+
+def turn_of(node, pool, args, watched):
+    """One turn, with the pages' times and what the debugger told."""
     browser, pages, debugger = Browser(node), [], None
     if watched:
         debugger = browser.watch("/live/debugger")
         browser.watch("/live/overview")
-    ended = node.gauge("postmeter_records_ended_total")
-    begun = time.monotonic()
+    before = node.gauge("postmeter_records_ended_total")
+    cpu, begun = cpu_of([node.process.pid]), time.monotonic()
     wrk = Wrk(node, pool, args.connections, args.seconds, 1)
     while watched and time.monotonic() - begun < args.seconds - 1:
         pages.append(browser.page("/events/1"))
         time.sleep(0.5)
     blast = wrk.blast()
-    ended = (node.gauge("postmeter_records_ended_total") - ended) / (
-        time.monotonic() - begun
-    )
+    took = time.monotonic() - begun
+    cpu = cpu_of([node.process.pid]) - cpu
+    n_ended = node.gauge("postmeter_records_ended_total") - before
     seen = (gaps(debugger), debugger["rows"]) if debugger else ([], 0)
     browser.close()
     until("the index has caught up", lambda: node.index_lag() == 0)
-    return blast, ended, pages, seen
+    return Turn(blast.rate, n_ended / took, blast.p99_ms, cpu / n_ended * 1e6), pages, seen
 
 
 def main():
@@ -138,23 +148,25 @@ def run(folder, program, args):
         pool = folder / f"pool{number}"
         write_pool(pool, f"r{number}", 300_000, 700)
         looks = number % 2 == 1
-        blast, ended, took, (gap, n_rows) = slice_of(node, pool, args, looks)
+        turn, took, (gap, n_rows) = turn_of(node, pool, args, looks)
         pool.unlink()
-        (watched if looks else alone).append((blast.rate, ended, blast.p99_ms))
+        (watched if looks else alone).append(turn)
         waits += gap
         pages += took
         rows += n_rows
         who = "watched" if looks else "alone  "
         print(
-            f"{who} {blast.rate:8.0f} received/s {ended:8.0f} ended/s"
-            f" p99 {blast.p99_ms:6.2f} ms, {blast.refused} refused",
+            f"{who} {turn.received:8.0f} received/s {turn.ended:8.0f} ended/s"
+            f" p99 {turn.p99_ms:6.2f} ms, {turn.cpu_us:6.1f} us of processor an event",
             flush=True,
         )
-    for index, what in enumerate(["received/s", "ended/s", "p99 ms"]):
-        a = statistics.median(each[index] for each in alone)
-        w = statistics.median(each[index] for each in watched)
+    for what in ["received", "ended", "p99_ms", "cpu_us"]:
+        a = statistics.median(getattr(each, what) for each in alone)
+        w = statistics.median(getattr(each, what) for each in watched)
         # The machine's own pace drifts, so neighbours are compared.
-        pairs = [two[index] / one[index] for one, two in zip(alone, watched)]
+        pairs = [
+            getattr(two, what) / getattr(one, what) for one, two in zip(alone, watched)
+        ]
         between = f"{min(pairs):.3f} to {max(pairs):.3f}"
         print(
             f"{what}: {a:.1f} alone, {w:.1f} watched;"
