@@ -39,7 +39,7 @@ pub use jetstream::{
     Access, ClusterConfig, Durability, JoinError, Placement, StreamError, Tls, check, durability,
 };
 pub use journal::{Journal, PartitionStats, PutError, ReadError, StateError, Stats};
-pub use peers::{Duty, Node, NodeId, Question, Tenure, Word};
+pub use peers::{Duty, Node, NodeId, Question, Tenure};
 pub use place::{ParsePlaceError, Partition, Place, Seq};
 pub use record::{Affinity, Draft, Entry, Indexed, ReadLimit, Record, Verdict};
 pub use room::{Health, Unavailable};

@@ -115,14 +115,3 @@ impl Question {
         self.reply.send(body).ok();
     }
 }
-
-/// What another node told everybody.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Word {
-    /// Who told it.
-    pub from: NodeId,
-    /// What it is about.
-    pub topic: String,
-    /// What was told.
-    pub body: Bytes,
-}

@@ -133,7 +133,6 @@ impl Member {
         let nodes = Nodes::new(wire.clone(), names, this, config.node_timeout);
         tasks.spawn(nodes.clone().beat());
         tasks.spawn(nodes.clone().hear());
-        tasks.spawn(nodes.clone().speak());
         tasks.spawn(nodes.clone().hear_questions());
         let limits = Limits {
             max_bytes: config.local.max_bytes,

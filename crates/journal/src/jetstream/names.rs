@@ -13,7 +13,7 @@
 //!               PFX.kept.first.P                  where a trimmed log begins
 //!               PFX.kept.buried.P                 burials made through
 //! PFX-letters   PFX.letters.buried  .removed  .part    dead letters
-//! -             PFX.nodes.alive  .asked  .told    what nodes tell each other
+//! -             PFX.nodes.alive  .asked           what nodes say to each other
 //! ```
 //!
 //! A name that came from outside is a single token: bytes other than letters,

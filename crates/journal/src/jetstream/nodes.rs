@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 use async_nats::{HeaderMap, Message, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{interval, timeout_at};
 
 use super::join::fresh_id;
 use super::names::Names;
 use super::wire::{Wire, chain};
 use crate::lock::lock;
-use crate::peers::{Node, NodeId, Question, Word};
+use crate::peers::{Node, NodeId, Question};
 
 const ID: &str = "Postmeter-Node";
 const RUN: &str = "Postmeter-Run";
@@ -26,8 +26,6 @@ const VERSION: &str = "Postmeter-Version";
 const TOPIC: &str = "Postmeter-Topic";
 const LEAVES: &str = "Postmeter-Leaves";
 
-/// Words on their way to others; more are dropped, since nobody waits for them.
-const WORDS: usize = 256;
 /// Questions that wait for this node; who asked more finds it silent.
 const QUESTIONS: usize = 64;
 /// How often a node says that it is alive, in a node's timeout.
@@ -51,24 +49,17 @@ struct Shared {
     heard: Mutex<BTreeMap<NodeId, (Node, Instant)>>,
     /// Grows when a node comes or goes.
     changes: watch::Sender<u64>,
-    out: mpsc::Sender<(String, Bytes)>,
-    out_queue: Mutex<Option<mpsc::Receiver<(String, Bytes)>>>,
-    words: broadcast::Sender<Word>,
     questions: mpsc::Sender<Question>,
     question_queue: tokio::sync::Mutex<mpsc::Receiver<Question>>,
 }
 
 impl Nodes {
     pub(crate) fn new(wire: Wire, names: Names, this: Node, timeout: Duration) -> Nodes {
-        let (out, out_queue) = mpsc::channel(WORDS);
         let (questions, question_queue) = mpsc::channel(QUESTIONS);
         let shared = Shared {
             began: Instant::now(),
             heard: Mutex::default(),
             changes: watch::Sender::new(0),
-            out,
-            out_queue: Mutex::new(Some(out_queue)),
-            words: broadcast::Sender::new(WORDS),
             questions,
             question_queue: tokio::sync::Mutex::new(question_queue),
         };
@@ -96,29 +87,13 @@ impl Nodes {
         }
     }
 
-    /// Hears others say that they are alive, and what they tell, for ever.
+    /// Hears others say that they are alive, for ever.
     pub(crate) async fn hear(self) {
         let mut alive = self.subscribe("alive").await;
-        let mut told = self.subscribe("told").await;
         // Who is there already answers within a beat; this tells them of us.
         self.say("alive", self.headers(), Bytes::new()).await;
-        loop {
-            tokio::select! {
-                Some(message) = alive.next() => self.note(&message),
-                Some(message) = told.next() => self.pass_on(message),
-                else => return,
-            }
-        }
-    }
-
-    /// Tells others what this node has to tell, for ever.
-    pub(crate) async fn speak(self) {
-        let queue = lock(&self.shared.out_queue).take();
-        let Some(mut queue) = queue else { return };
-        while let Some((topic, body)) = queue.recv().await {
-            let mut headers = self.headers();
-            headers.insert(TOPIC, topic.as_str());
-            self.say("told", headers, body).await;
+        while let Some(message) = alive.next().await {
+            self.note(&message);
         }
     }
 
@@ -199,15 +174,6 @@ impl Nodes {
         answers
     }
 
-    /// Tells every other node, unless too much waits to be told.
-    pub(crate) fn tell(&self, topic: &str, body: Bytes) {
-        self.shared.out.try_send((topic.to_owned(), body)).ok();
-    }
-
-    pub(crate) fn listen(&self) -> broadcast::Receiver<Word> {
-        self.shared.words.subscribe()
-    }
-
     /// The nodes that are alive, this one among them, in the order of their ids.
     pub(crate) fn alive(&self) -> Vec<Node> {
         let heard = lock(&self.shared.heard);
@@ -282,19 +248,6 @@ impl Nodes {
         drop(heard);
         if changed {
             self.shared.changes.send_modify(|changes| *changes += 1);
-        }
-    }
-
-    fn pass_on(&self, message: Message) {
-        if let Some(from) = self.stranger(&message) {
-            let topic = text(&message, TOPIC).unwrap_or_default();
-            let word = Word {
-                from,
-                topic,
-                body: message.payload,
-            };
-            // Nobody listening is the usual case.
-            drop(self.shared.words.send(word));
         }
     }
 

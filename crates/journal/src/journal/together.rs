@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::broadcast;
 
 use super::{Engine, Journal, StateError};
-use crate::peers::{Duty, Node, NodeId, Question, Tenure, Word};
+use crate::peers::{Duty, Node, NodeId, Question, Tenure};
 
 /// Nodes and their duties. A journal of one process has one node, which holds
 /// every duty and hears nobody.
@@ -42,22 +41,6 @@ impl Journal {
         match &self.engine {
             Engine::Embedded(_) => std::future::pending().await,
             Engine::Cluster(engine) => engine.nodes.question().await,
-        }
-    }
-
-    /// Tells every other node, as far as it can be reached now.
-    pub fn tell(&self, topic: &str, body: Bytes) {
-        match &self.engine {
-            Engine::Embedded(_) => {}
-            Engine::Cluster(engine) => engine.nodes.tell(topic, body),
-        }
-    }
-
-    /// Hears what other nodes tell from now on. Who falls behind misses some.
-    pub fn listen(&self) -> broadcast::Receiver<Word> {
-        match &self.engine {
-            Engine::Embedded(_) => broadcast::channel(1).1,
-            Engine::Cluster(engine) => engine.nodes.listen(),
         }
     }
 }

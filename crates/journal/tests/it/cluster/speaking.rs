@@ -59,25 +59,3 @@ async fn a_question_gathers_what_the_others_answer_in_time() {
     assert_eq!(answers, [(b_itself.id, Bytes::from_static(b"42"))]);
     drop(silent);
 }
-
-#[tokio::test]
-async fn what_a_node_tells_is_heard_by_the_others_and_not_by_itself() {
-    let shared = Shared::start();
-    let [a, b] = shared.pair().await;
-    let (mut at_a, mut at_b) = (a.journal.listen(), b.journal.listen());
-    a.journal.tell("samples", Bytes::from_static(b"of a"));
-    let word = soon(at_b.recv()).await.unwrap();
-    assert_eq!(
-        (word.topic.as_str(), &*word.body),
-        ("samples", &b"of a"[..])
-    );
-    b.journal.tell("samples", Bytes::from_static(b"of b"));
-    let word = soon(at_a.recv()).await.unwrap();
-    assert_eq!(word.body, "of b", "its own word comes first");
-    let nodes = a.journal.nodes();
-    assert!(
-        nodes
-            .iter()
-            .any(|node| node.id == word.from && !node.is_this)
-    );
-}
