@@ -25,8 +25,8 @@ pub(crate) enum Unsynced {
     RubbishLast,
 }
 
-/// What a power cut does to files created and unlinked since the folder was
-/// synced.
+/// What a power cut does to files created, unlinked and renamed since the folder
+/// was synced.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Entries {
     /// The folder is as it was when it was synced last.
@@ -75,8 +75,9 @@ struct Image {
     names: BTreeMap<String, usize>,
     /// What is certain.
     synced_names: BTreeMap<String, usize>,
-    /// The last change that is not: a name, and its file unless it is gone.
-    last_change: Option<(String, Option<usize>)>,
+    /// The last change that is not: names, each with its file unless it is gone.
+    /// A rename changes two names at once or neither.
+    last_change: Vec<(String, Option<usize>)>,
     files: Vec<Content>,
     fault: Option<Fault>,
     calls: usize,
@@ -191,11 +192,12 @@ impl Disk {
             Entries::AsSeen => image.names.clone(),
             Entries::OnlyTheLast => {
                 let mut names = image.synced_names.clone();
-                match image.last_change.clone() {
-                    Some((name, Some(file))) => names.insert(name, file),
-                    Some((name, None)) => names.remove(&name),
-                    None => None,
-                };
+                for (name, file) in image.last_change.clone() {
+                    match file {
+                        Some(file) => names.insert(name, file),
+                        None => names.remove(&name),
+                    };
+                }
                 names
             }
         };
@@ -286,7 +288,7 @@ impl Storage for Disk {
             let file = image.files.len();
             image.files.push(Content::default());
             image.names.insert(name.to_owned(), file);
-            image.last_change = Some((name.to_owned(), Some(file)));
+            image.last_change = vec![(name.to_owned(), Some(file))];
             Ok(file)
         })?;
         let disk = self.clone();
@@ -303,7 +305,16 @@ impl Storage for Disk {
     fn unlink(&self, name: &str) -> io::Result<()> {
         self.change(|image, _| {
             image.names.remove(name).ok_or(ErrorKind::NotFound)?;
-            image.last_change = Some((name.to_owned(), None));
+            image.last_change = vec![(name.to_owned(), None)];
+            Ok(())
+        })
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.change(|image, _| {
+            let file = image.names.remove(from).ok_or(ErrorKind::NotFound)?;
+            image.names.insert(to.to_owned(), file);
+            image.last_change = vec![(from.to_owned(), None), (to.to_owned(), Some(file))];
             Ok(())
         })
     }
@@ -321,7 +332,7 @@ impl Storage for Disk {
             }
             if !cut_now(image) {
                 image.synced_names = image.names.clone();
-                image.last_change = None;
+                image.last_change.clear();
             }
             Ok(())
         })

@@ -21,7 +21,11 @@ pub trait Storage: Send + Sync {
     fn open(&self, name: &str) -> io::Result<Arc<dyn StoredFile>>;
     /// Removes a file; whoever has it open can go on reading it.
     fn unlink(&self, name: &str) -> io::Result<()>;
-    /// Makes every `create` and `unlink` so far survive a power cut.
+    /// Gives the file `from` the name `to`, in place of the file that had it; at
+    /// any moment, crash or not, one of the two has the name. Whoever has the
+    /// replaced file open can go on reading it.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Makes every `create`, `unlink` and `rename` so far survive a power cut.
     fn sync_dir(&self) -> io::Result<()>;
 }
 
@@ -91,6 +95,10 @@ impl Storage for Disk {
 
     fn unlink(&self, name: &str) -> io::Result<()> {
         fs::remove_file(self.dir.join(name))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.dir.join(from), self.dir.join(to))
     }
 
     fn sync_dir(&self) -> io::Result<()> {
