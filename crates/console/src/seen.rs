@@ -7,6 +7,7 @@
 
 mod change;
 mod event;
+pub mod filter;
 mod history;
 mod letter;
 mod overview;
