@@ -41,7 +41,7 @@ pub use jetstream::{
 pub use journal::{Journal, PartitionStats, PutError, ReadError, StateError, Stats};
 pub use peers::{Duty, Node, NodeId, Question, Tenure};
 pub use place::{ParsePlaceError, Partition, Place, Seq};
-pub use record::{Affinity, Draft, Entry, Indexed, ReadLimit, Record, Verdict};
+pub use record::{Affinity, Draft, Entry, Indexed, ReadLimit, Record, Tense, Verdict};
 pub use room::{Health, Unavailable};
 pub use settle::{
     Answer, DeadLetter, DeadLetterFilter, DeadLetterId, NewDeadLetter, Revision, Setting,

@@ -29,8 +29,21 @@ pub struct Draft {
     /// The place it had in the journal that it was carried over from; none where
     /// it arrived here.
     pub origin: Option<Seq>,
+    /// Whether it arrives as it happens.
+    pub tense: Tense,
     /// The raw body, exactly as it arrived.
     pub body: Bytes,
+}
+
+/// Whether an event came as it happened, which is what its receipt says about its
+/// time.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Tense {
+    /// It did: the sender reported it.
+    #[default]
+    Live,
+    /// It is history that was brought later.
+    Historical,
 }
 
 /// What keeps drafts together in one partition, in their order: a hash, chosen by
@@ -77,6 +90,8 @@ pub struct Record {
     pub signed_by: Option<String>,
     /// The place it had in the journal that it was carried over from, if it was.
     pub origin: Option<Seq>,
+    /// Whether it arrived as it happened.
+    pub tense: Tense,
     /// The raw body, exactly as it arrived.
     pub body: Bytes,
 }

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::routing::post;
 use jiff::Timestamp;
-use journal::{Affinity, Draft, Journal};
+use journal::{Affinity, Draft, Journal, Tense};
 use tokio::sync::watch;
 
 use crate::answer::{Answer, Receipt, StoreError};
@@ -89,6 +89,7 @@ fn draft(workspace: &Workspace, verified: &Verified, received_at: Timestamp) -> 
         signed_by: verified.signed_by().map(ToString::to_string),
         affinity: Affinity::default(),
         origin: None,
+        tense: Tense::Live,
         body: verified.body().clone(),
     }
 }

@@ -86,7 +86,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::record::Affinity;
+    use crate::record::{Affinity, Tense};
 
     fn draft(body: &'static str) -> Draft {
         Draft {
@@ -95,6 +95,7 @@ mod tests {
             signed_by: None,
             affinity: Affinity::default(),
             origin: None,
+            tense: Tense::Live,
             body: Bytes::from_static(body.as_bytes()),
         }
     }

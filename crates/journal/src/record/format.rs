@@ -22,7 +22,8 @@
 //! over precisely. Checksums are CRC-32C. The `1` of the magic is the version of
 //! this layout. Flag 1 says that there is a signer. Flag 2 says that there is an
 //! origin, eight bytes: the seq in the journal that the record was carried over
-//! from. Other flags are zero.
+//! from. Flag 4 says that the event is history that was brought later. Other flags
+//! are zero.
 //!
 //! A segment is nothing but records, one after another. So is a pack, where the
 //! first has the seq 1 and all are one group: only the whole log tells its place.
@@ -30,7 +31,7 @@
 use bytes::{Buf as _, BufMut as _, Bytes};
 use jiff::Timestamp;
 
-use super::{Draft, Record};
+use super::{Draft, Record, Tense};
 use crate::place::{Partition, Place, Seq};
 
 /// The bytes in front of a record's names and body.
@@ -44,6 +45,7 @@ pub(crate) const ORIGIN_BYTES: usize = 8;
 
 const HAS_SIGNER: u16 = 1;
 const HAS_ORIGIN: u16 = 2;
+const IS_HISTORICAL: u16 = 4;
 
 /// What a record's first bytes say about it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,7 +102,11 @@ pub(crate) fn encode(draft: &Draft, seq: Seq, group: Seq, out: &mut Vec<u8>) {
 fn flags(draft: &Draft) -> u16 {
     let signer = draft.signed_by.as_ref().map_or(0, |_| HAS_SIGNER);
     let origin = draft.origin.map_or(0, |_| HAS_ORIGIN);
-    signer | origin
+    let historical = match draft.tense {
+        Tense::Live => 0,
+        Tense::Historical => IS_HISTORICAL,
+    };
+    signer | origin | historical
 }
 
 impl Header {
@@ -162,6 +168,11 @@ impl Header {
             workspace,
             signed_by: self.has(HAS_SIGNER).then_some(signer),
             origin: origin.map(Seq::new),
+            tense: if self.has(IS_HISTORICAL) {
+                Tense::Historical
+            } else {
+                Tense::Live
+            },
             body: payload,
         })
     }
@@ -184,10 +195,11 @@ mod tests {
             "[a-z]{0,80}",
             proptest::option::of("[a-z]{0,80}"),
             proptest::option::of(any::<u64>()),
+            prop_oneof![Just(Tense::Live), Just(Tense::Historical)],
             proptest::collection::vec(any::<u8>(), 0..300),
         )
             .prop_map(
-                |((second, nanosecond), workspace, signed_by, origin, body)| Draft {
+                |((second, nanosecond), workspace, signed_by, origin, tense, body)| Draft {
                     received_at: Timestamp::new(second, 0)
                         .unwrap()
                         .checked_add(std::time::Duration::from_nanos(
@@ -198,6 +210,7 @@ mod tests {
                     signed_by,
                     affinity: Affinity::default(),
                     origin: origin.map(Seq::new),
+                    tense,
                     body: body.into(),
                 },
             )
@@ -217,6 +230,7 @@ mod tests {
             prop_assert_eq!(record.workspace, draft.workspace);
             prop_assert_eq!(record.signed_by, draft.signed_by);
             prop_assert_eq!(record.origin, draft.origin);
+            prop_assert_eq!(record.tense, draft.tense);
             prop_assert_eq!(record.body, draft.body);
         }
 

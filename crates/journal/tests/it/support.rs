@@ -9,7 +9,7 @@ use bytes::Bytes;
 use jiff::{Timestamp, ToSpan as _};
 use journal::{
     Affinity, ClaimKey, DeadLetterFilter, Draft, Entry, IndexEntry, Journal, NewDeadLetter,
-    Partition, Place, ReadLimit, Record, Seq, Settlement, Stored, Term, TermKind, Verdict,
+    Partition, Place, ReadLimit, Record, Seq, Settlement, Stored, Tense, Term, TermKind, Verdict,
 };
 use tokio::time::{sleep, timeout};
 
@@ -40,6 +40,7 @@ pub(crate) fn draft(body: impl Into<Bytes>) -> Draft {
         signed_by: Some("key-1".to_owned()),
         affinity: Affinity::default(),
         origin: None,
+        tense: Tense::Live,
         body: body.into(),
     }
 }

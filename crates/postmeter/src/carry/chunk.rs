@@ -3,16 +3,20 @@
 //!
 //! ```text
 //! "PMc1" | after u64 | through u64 | then for each record:
-//! origin u64 | received seconds i64, nanos i32 | workspace u8 | signer u8 | signed u8
+//! origin u64 | received seconds i64, nanos i32 | workspace u8 | signer u8 | flags u8
 //! | body u32 | workspace | signer | body
 //! ```
+//!
+//! Flag 1 says that there is a signer, flag 2 that the event is history.
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use jiff::Timestamp;
-use journal::{Affinity, Draft, Record, Seq};
+use journal::{Affinity, Draft, Record, Seq, Tense};
 
 const MAGIC: [u8; 4] = *b"PMc1";
 const HEAD_BYTES: usize = 27;
+const IS_SIGNED: u8 = 1;
+const IS_HISTORICAL: u8 = 2;
 
 /// Old records, in order.
 #[derive(PartialEq, Eq, Debug)]
@@ -39,6 +43,7 @@ impl Chunk {
             signed_by: record.signed_by,
             affinity: Affinity::default(),
             origin: Some(origin),
+            tense: record.tense,
             body: record.body,
         }
     }
@@ -58,7 +63,7 @@ impl Chunk {
             out.put_i32_le(draft.received_at.subsec_nanosecond());
             out.put_u8(short(&draft.workspace));
             out.put_u8(short(signer));
-            out.put_u8(draft.signed_by.is_some().into());
+            out.put_u8(flags(draft));
             out.put_u32_le(body_bytes);
             out.put_slice(draft.workspace.as_bytes());
             out.put_slice(signer.as_bytes());
@@ -86,6 +91,15 @@ impl Chunk {
     }
 }
 
+fn flags(draft: &Draft) -> u8 {
+    let signed = draft.signed_by.as_ref().map_or(0, |_| IS_SIGNED);
+    let historical = match draft.tense {
+        Tense::Live => 0,
+        Tense::Historical => IS_HISTORICAL,
+    };
+    signed | historical
+}
+
 fn decode_draft(bytes: &mut Bytes) -> Option<Draft> {
     if bytes.len() < HEAD_BYTES {
         return None;
@@ -93,16 +107,21 @@ fn decode_draft(bytes: &mut Bytes) -> Option<Draft> {
     let origin = Seq::new(bytes.get_u64_le());
     let (seconds, nanos) = (bytes.get_i64_le(), bytes.get_i32_le());
     let (workspace, signer) = (bytes.get_u8().into(), bytes.get_u8().into());
-    let is_signed = bytes.get_u8() == 1;
+    let flags = bytes.get_u8();
     let body = usize::try_from(bytes.get_u32_le()).ok()?;
     let mut text = |length| String::from_utf8(take(bytes, length)?.into()).ok();
     let (workspace, signer) = (text(workspace)?, text(signer)?);
     Some(Draft {
         received_at: Timestamp::new(seconds, nanos).ok()?,
         workspace,
-        signed_by: is_signed.then_some(signer),
+        signed_by: (flags & IS_SIGNED != 0).then_some(signer),
         affinity: Affinity::default(),
         origin: Some(origin),
+        tense: if flags & IS_HISTORICAL == 0 {
+            Tense::Live
+        } else {
+            Tense::Historical
+        },
         body: take(bytes, body)?,
     })
 }
@@ -122,6 +141,11 @@ mod tests {
             signed_by: signed_by.map(str::to_owned),
             affinity: Affinity::default(),
             origin: Some(Seq::new(n)),
+            tense: if n.is_multiple_of(2) {
+                Tense::Live
+            } else {
+                Tense::Historical
+            },
             body: Bytes::from(vec![0, 255, b'{']),
         };
         Chunk {

@@ -9,16 +9,16 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use dispatch::{Attempt, AttemptResult, Batch, Outbox, Outcome, PushError, Refused, Stamp};
+use dispatch::{Attempt, AttemptResult, Outbox, Outcome, PushError, Refused};
 use jiff::Timestamp;
 use journal::{Duty, Indexed, Journal, NewDeadLetter, Partition, Place, ReadLimit, Record, Seq};
-use journal::{Settlement, Verdict};
+use journal::{Settlement, Tense, Verdict};
 use shape::{Call, Event, Options, SendFrequency, Shaped};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::carried::Before;
-use super::hand::{Hand, LINGER, SETTLE_PAUSE, Underway};
+use super::hand::{Hand, SETTLE_PAUSE, Underway, Waiting};
 use super::indexer::bury;
 use super::keys;
 use super::ledger::Settleable;
@@ -131,22 +131,24 @@ impl Feed {
     /// Reads, shapes and launches as far as the window allows.
     async fn fill(&self, hand: &mut Hand, stop: &CancellationToken) -> anyhow::Result<()> {
         loop {
-            while let Some(call) = hand.waiting.pop_front() {
-                match hand.push(call) {
+            while let Some(Waiting { tense, call }) = hand.waiting.pop_front() {
+                match hand.push(tense, call) {
                     Ok(()) => {}
                     Err(PushError::Full(call)) => {
-                        hand.waiting.push_front(call);
+                        hand.waiting.push_front(Waiting { tense, call });
                         if hand.in_flight.len() >= self.window {
                             return Ok(());
                         }
-                        self.launch(hand, stop);
+                        self.launch(hand, tense, stop);
                     }
                     Err(PushError::TooLarge(call)) => self.bury_oversized(hand, &call),
                 }
             }
             if !self.read_page(hand, stop).await? {
-                if hand.open_is_due() && hand.in_flight.len() < self.window {
-                    self.launch(hand, stop);
+                while hand.in_flight.len() < self.window
+                    && let Some(tense) = hand.due()
+                {
+                    self.launch(hand, tense, stop);
                 }
                 return Ok(());
             }
@@ -285,9 +287,8 @@ impl Feed {
         Ok(())
     }
 
-    fn launch(&self, hand: &mut Hand, stop: &CancellationToken) {
-        let batch = std::mem::replace(&mut hand.open, Batch::new(Stamp::SentAt));
-        hand.opened_at = None;
+    fn launch(&self, hand: &mut Hand, tense: Tense, stop: &CancellationToken) {
+        let batch = hand.take_open(tense);
         let (outbox, stop) = (Arc::clone(&self.outbox), stop.clone());
         hand.in_flight
             .spawn(async move { outbox.dispatch(batch, &stop).await });
@@ -404,8 +405,7 @@ impl Feed {
     /// When there is something to do although nothing happens.
     fn deadline(&self, hand: &Hand) -> Option<Instant> {
         let has_room = hand.in_flight.len() < self.window;
-        let opened_at = hand.opened_at.filter(|_| has_room);
-        let linger = opened_at.map(|opened_at| opened_at + LINGER);
+        let linger = hand.lingered_at().filter(|_| has_room);
         let settle = hand
             .ledger
             .is_behind()

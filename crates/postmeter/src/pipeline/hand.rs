@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dispatch::{Batch, Outcome, PushError, Stamp};
 use jiff::Timestamp;
-use journal::{Place, Record, Seq, Trace};
+use journal::{Place, Record, Seq, Tense, Trace};
 use shape::Call;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -18,7 +18,7 @@ use crate::carry::Carried;
 use crate::observe::End;
 
 /// How long a small batch waits for company while others are in flight.
-pub(super) const LINGER: Duration = Duration::from_millis(200);
+const LINGER: Duration = Duration::from_millis(200);
 /// How often skipped records are settled while no batch ends.
 pub(super) const SETTLE_PAUSE: Duration = Duration::from_millis(200);
 
@@ -30,6 +30,19 @@ pub(super) struct Underway {
     pub(super) body: Bytes,
 }
 
+/// A call that is in no batch yet.
+pub(super) struct Waiting {
+    pub(super) tense: Tense,
+    pub(super) call: dispatch::Call,
+}
+
+/// A batch that is being filled.
+pub(super) struct Open {
+    batch: Batch,
+    /// When its first call came; none while it is empty.
+    since: Option<Instant>,
+}
+
 /// What a feed has in hand.
 pub(super) struct Hand {
     /// What was carried over from another journal, as this feed knows it.
@@ -37,9 +50,11 @@ pub(super) struct Hand {
     pub(super) ledger: Ledger,
     pub(super) underway: HashMap<u64, Underway>,
     /// Shaped, and in no batch yet.
-    pub(super) waiting: VecDeque<dispatch::Call>,
-    pub(super) open: Batch,
-    pub(super) opened_at: Option<Instant>,
+    pub(super) waiting: VecDeque<Waiting>,
+    /// Live calls say when they are sent, and history does not: Segment would shift
+    /// its times. A batch says it for all of its calls, so there is one of each.
+    live: Open,
+    historical: Open,
     pub(super) in_flight: JoinSet<Outcome>,
     pub(super) settled_at: Instant,
     /// How records have ended that nobody was told of yet.
@@ -52,6 +67,19 @@ pub(super) struct Hand {
     pub(super) traces: Vec<Trace>,
 }
 
+impl Open {
+    fn new(tense: Tense) -> Open {
+        let stamp = match tense {
+            Tense::Live => Stamp::SentAt,
+            Tense::Historical => Stamp::Omitted,
+        };
+        Open {
+            batch: Batch::new(stamp),
+            since: None,
+        }
+    }
+}
+
 impl Hand {
     pub(super) fn new(settled: Seq, carried: Option<Carried>) -> Hand {
         Hand {
@@ -59,8 +87,8 @@ impl Hand {
             ledger: Ledger::new(settled),
             underway: HashMap::new(),
             waiting: VecDeque::new(),
-            open: Batch::new(Stamp::SentAt),
-            opened_at: None,
+            live: Open::new(Tense::Live),
+            historical: Open::new(Tense::Historical),
             in_flight: JoinSet::new(),
             settled_at: Instant::now(),
             ends: Vec::new(),
@@ -74,11 +102,13 @@ impl Hand {
     pub(super) fn take_up(&mut self, record: Record, call: Call) {
         let tag = record.place.seq.get();
         self.ledger.pend(record.place.seq);
-        self.waiting.push_back(dispatch::Call {
+        let tense = record.tense;
+        let ready = dispatch::Call {
             message_id: call.message_id,
             json: call.json,
             tag,
-        });
+        };
+        self.waiting.push_back(Waiting { tense, call: ready });
         let underway = Underway {
             place: record.place,
             received_at: record.received_at,
@@ -88,10 +118,24 @@ impl Hand {
         self.underway.insert(tag, underway);
     }
 
-    pub(super) fn push(&mut self, call: dispatch::Call) -> Result<(), PushError> {
-        self.open.push(call)?;
-        self.opened_at.get_or_insert_with(Instant::now);
+    /// Puts a call into the open batch of its kind, or hands it back.
+    pub(super) fn push(&mut self, tense: Tense, call: dispatch::Call) -> Result<(), PushError> {
+        let open = self.open(tense);
+        open.batch.push(call)?;
+        open.since.get_or_insert_with(Instant::now);
         Ok(())
+    }
+
+    /// Takes what is in the open batch of a kind, which is empty then.
+    pub(super) fn take_open(&mut self, tense: Tense) -> Batch {
+        std::mem::replace(self.open(tense), Open::new(tense)).batch
+    }
+
+    fn open(&mut self, tense: Tense) -> &mut Open {
+        match tense {
+            Tense::Live => &mut self.live,
+            Tense::Historical => &mut self.historical,
+        }
     }
 
     /// Takes a record that has ended off the books.
@@ -101,13 +145,22 @@ impl Hand {
         Some(underway)
     }
 
-    /// Whether a batch that is not full should leave: at once while nothing is in
-    /// flight, since nothing is gained by waiting, else after its linger.
-    pub(super) fn open_is_due(&self) -> bool {
-        let lingered = self
-            .opened_at
-            .is_some_and(|opened_at| opened_at.elapsed() >= LINGER);
-        !self.open.is_empty() && (self.in_flight.is_empty() || lingered)
+    /// Which batch that is not full should leave: at once while nothing is in
+    /// flight, since nothing is gained by waiting, else after its linger. Live ones
+    /// go first.
+    pub(super) fn due(&self) -> Option<Tense> {
+        let is_due = |open: &Open| {
+            let since = open.since;
+            since.is_some_and(|since| self.in_flight.is_empty() || since.elapsed() >= LINGER)
+        };
+        let live = is_due(&self.live).then_some(Tense::Live);
+        live.or_else(|| is_due(&self.historical).then_some(Tense::Historical))
+    }
+
+    /// When the next open batch has lingered.
+    pub(super) fn lingered_at(&self) -> Option<Instant> {
+        let since = self.live.since.into_iter().chain(self.historical.since);
+        since.min().map(|since| since + LINGER)
     }
 
     /// Settling costs a sync. It is due when a batch has ended, since that is

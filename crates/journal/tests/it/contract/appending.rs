@@ -1,6 +1,6 @@
 //! Appending and reading back.
 
-use journal::{AppendError, Draft, Health, Place, ReadError, ReadLimit, Unavailable};
+use journal::{AppendError, Draft, Health, Place, ReadError, ReadLimit, Tense, Unavailable};
 
 use crate::support::*;
 
@@ -16,6 +16,7 @@ pub(crate) async fn a_record_reads_back_byte_for_byte(kind: Kind) {
         },
         Draft {
             signed_by: Some(String::new()),
+            tense: Tense::Historical,
             ..draft(body(3, 300_000))
         },
     ];
@@ -26,6 +27,7 @@ pub(crate) async fn a_record_reads_back_byte_for_byte(kind: Kind) {
         assert_eq!(record.received_at, draft.received_at);
         assert_eq!(record.workspace, draft.workspace);
         assert_eq!(record.signed_by, draft.signed_by);
+        assert_eq!(record.tense, draft.tense);
         assert_eq!(record.body, draft.body);
         assert_eq!(
             journal.received_at(place).await.unwrap(),
