@@ -33,6 +33,7 @@ pub use batch::{Batch, Call, PushError, Stamp};
 pub use destination::{Destination, Endpoint, EndpointError, WriteKey, write_key_warning};
 pub use gate::Condition;
 pub use line::OutboxError;
-pub use outbox::{Outbox, RECENT_ATTEMPTS};
+pub use outbox::{Outbox, Outside, RECENT_ATTEMPTS};
 pub use outcome::{Attempt, AttemptResult, OUTCOME_ATTEMPTS, Outcome, Refused};
 pub use policy::{Policy, Proxies};
+pub use post::{Answer, Parcel, Post, Posting};

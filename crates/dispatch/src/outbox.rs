@@ -5,18 +5,19 @@
 //! process is sent again by whoever made it.
 
 use std::sync::{Mutex, MutexGuard};
-use std::time::Instant;
 
 use jiff::Timestamp;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::bisect::{Piece, Progress};
 use crate::gate::{Gate, Permit};
-use crate::line::Line;
 use crate::outcome::Recent;
-use crate::post::{Answer, Parcel, explain, post};
+use crate::post::{Answer, Http, Parcel, Post};
 use crate::retry_after::parse;
 use crate::verdict::{Connection, Fault, Verdict, judge};
 use crate::{
@@ -34,9 +35,20 @@ pub const RECENT_ATTEMPTS: usize = 50;
 pub struct Outbox {
     destination: Destination,
     policy: Policy,
-    line: Line,
+    post: Box<dyn Post>,
+    now: fn() -> Timestamp,
     gate: Gate,
     recent: Mutex<Recent>,
+}
+
+/// The world as an [`Outbox`] meets it.
+pub struct Outside {
+    /// The way to the destination.
+    pub post: Box<dyn Post>,
+    /// The clock that people read. Waits go by tokio's.
+    pub now: fn() -> Timestamp,
+    /// What the jitter of all waits follows from.
+    pub seed: u64,
 }
 
 impl Outbox {
@@ -46,13 +58,25 @@ impl Outbox {
     ///
     /// When the system's root certificates, which https needs, cannot be read.
     pub fn new(destination: Destination, policy: Policy) -> Result<Self, OutboxError> {
-        Ok(Self {
-            line: Line::new(&destination.endpoint, policy.clone())?,
-            gate: Gate::new(policy.clone()),
+        let outside = Outside {
+            post: Box::new(Http::new(destination.clone(), policy.clone())?),
+            now: Timestamp::now,
+            seed: rand::rng().random(),
+        };
+        Ok(Self::over(destination, policy, outside))
+    }
+
+    /// An outbox for `destination` in a world of one's own: for simulations.
+    pub fn over(destination: Destination, policy: Policy, outside: Outside) -> Self {
+        let Outside { post, now, seed } = outside;
+        Self {
+            gate: Gate::new(policy.clone(), now, StdRng::seed_from_u64(seed)),
             recent: Mutex::new(Recent::new(RECENT_ATTEMPTS)),
             destination,
             policy,
-        })
+            post,
+            now,
+        }
     }
 
     /// Sends `batch` until the fate of every call is known, however long that takes.
@@ -122,17 +146,17 @@ impl Outbox {
         piece: &Piece,
         ordinal: u32,
     ) -> (Attempt, Verdict) {
-        let at = Timestamp::now();
+        let at = (self.now)();
         let (parcel, body_bytes) = {
             let body = progress.body(piece, at);
             (Parcel::new(&body, piece.retries), body.len())
         };
         let (retry_count, sent_bytes) = (parcel.retry_count, parcel.gzip.len());
         let began = Instant::now();
-        let posted = post(&self.line.client(), &self.destination, parcel).await;
+        let posted = self.post.post(parcel).await;
         let duration = began.elapsed();
 
-        let (result, verdict) = self.read(posted, retry_count);
+        let (result, verdict) = Self::read(posted, retry_count);
         let note = if let Verdict::Accepted { note } = verdict {
             note
         } else {
@@ -158,19 +182,14 @@ impl Outbox {
         (attempt, verdict)
     }
 
-    fn read(
-        &self,
-        posted: Result<Answer, reqwest::Error>,
-        retry_count: u32,
-    ) -> (AttemptResult, Verdict) {
+    fn read(posted: Result<Answer, String>, retry_count: u32) -> (AttemptResult, Verdict) {
         match posted {
             Ok(answer) => {
                 let verdict = judge(&answer, retry_count);
                 let Answer { status, body, .. } = answer;
                 (AttemptResult::Answered { status, body }, verdict)
             }
-            Err(error) => {
-                let cause = explain(&error, &self.destination, &self.policy);
+            Err(cause) => {
                 let reason = cause.clone();
                 let fault = Fault {
                     reason,
@@ -188,12 +207,12 @@ impl Outbox {
     fn close(&self, permit: Permit<'_>, fault: Fault) {
         // Before the gate moves, so that the next to leave does not take the old connection.
         if fault.connection == Connection::Renew {
-            self.line.renew_after_failure();
+            self.post.renew();
         }
         let bounds = self.policy.retry_after_min..=self.policy.retry_after_max;
         let pause = fault
             .retry_after
-            .and_then(|value| parse(&value, Timestamp::now(), &bounds));
+            .and_then(|value| parse(&value, (self.now)(), &bounds));
         permit.failed(fault.reason, pause);
     }
 

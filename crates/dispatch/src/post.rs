@@ -3,9 +3,13 @@
 //! Says what came back, or in words why nothing did. What an answer means is for
 //! `verdict`, whether to try again for the outbox. An answer that breaks off is no
 //! answer: the calls may or may not have arrived, so they go again under the same ids.
+//!
+//! A POST is the narrowest thing that dispatch does to the outside world. So it is a
+//! trait: [`Http`] does it for real, and a simulation puts its own network in its place.
 
 use std::error::Error;
 use std::io::{self, Write};
+use std::pin::Pin;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -13,8 +17,9 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, Response};
 use rustls::CertificateError;
 
+use crate::line::Line;
 use crate::verdict::MAX_RETRY_COUNT;
-use crate::{Destination, Policy};
+use crate::{Destination, OutboxError, Policy};
 
 /// How much of an answer's body is read and kept.
 pub(crate) const MAX_ANSWER_BYTES: usize = 4 * 1024;
@@ -23,20 +28,66 @@ const RETRY_COUNT: &str = "X-Retry-Count";
 /// Segment's bodies shrink to a quarter or less: the compressor rarely has to grow its buffer.
 const EXPECTED_RATIO: usize = 4;
 
+/// The way to one destination.
+pub trait Post: Send + Sync {
+    /// Sends `parcel` and says what came back, or in words that a person understands
+    /// why nothing did. Ends within [`Policy::request_timeout`].
+    fn post(&self, parcel: Parcel) -> Posting<'_>;
+
+    /// Makes the next request use a new connection: the last one failed.
+    fn renew(&self);
+}
+
+/// A POST under way.
+pub type Posting<'a> = Pin<Box<dyn Future<Output = Result<Answer, String>> + Send + 'a>>;
+
 /// What the destination said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    /// The first [`MAX_ANSWER_BYTES`], as text.
-    pub(crate) body: String,
-    pub(crate) retry_after: Option<String>,
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The first 4 KB of the body, as text.
+    pub body: String,
+    /// The header of that name, unread.
+    pub retry_after: Option<String>,
 }
 
 /// A compressed body and how often its calls have been sent before.
-pub(crate) struct Parcel {
-    pub(crate) gzip: Vec<u8>,
-    /// Zero, and the header is absent, on the first attempt; never above [`MAX_RETRY_COUNT`].
-    pub(crate) retry_count: u32,
+pub struct Parcel {
+    /// The request's body.
+    pub gzip: Vec<u8>,
+    /// Zero, and the header is absent, on the first attempt; never above ten.
+    pub retry_count: u32,
+}
+
+/// The way to a destination over HTTP.
+pub(crate) struct Http {
+    line: Line,
+    destination: Destination,
+    policy: Policy,
+}
+
+impl Http {
+    pub(crate) fn new(destination: Destination, policy: Policy) -> Result<Self, OutboxError> {
+        Ok(Self {
+            line: Line::new(&destination.endpoint, policy.clone())?,
+            destination,
+            policy,
+        })
+    }
+}
+
+impl Post for Http {
+    fn post(&self, parcel: Parcel) -> Posting<'_> {
+        Box::pin(async move {
+            let posted = post(&self.line.client(), &self.destination, parcel).await;
+            posted.map_err(|error| explain(&error, &self.destination, &self.policy))
+        })
+    }
+
+    fn renew(&self) {
+        self.line.renew_after_failure();
+    }
 }
 
 impl Parcel {
@@ -60,7 +111,7 @@ impl Parcel {
 ///
 /// The write key goes into Basic authentication only: Segment takes it from there, and
 /// it does not have to be spliced into each body.
-pub(crate) async fn post(
+async fn post(
     client: &Client,
     destination: &Destination,
     parcel: Parcel,
@@ -102,11 +153,7 @@ async fn beginning(mut response: Response) -> Result<String, reqwest::Error> {
 }
 
 /// Says in words that a person understands why there was no answer.
-pub(crate) fn explain(
-    error: &reqwest::Error,
-    destination: &Destination,
-    policy: &Policy,
-) -> String {
+fn explain(error: &reqwest::Error, destination: &Destination, policy: &Policy) -> String {
     let host = destination.endpoint.host();
     if error.is_dns() {
         return format!("cannot resolve host {host}: {}", root(error));

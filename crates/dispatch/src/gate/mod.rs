@@ -11,7 +11,8 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tokio::sync::watch;
+use rand::rngs::StdRng;
+use tokio::sync::{Notify, watch};
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -39,10 +40,19 @@ pub enum Condition {
 
 /// The gate of one connection, shared by its batches.
 pub(crate) struct Gate {
-    state: Mutex<State>,
-    /// Wakes those who wait, whenever they have reason to ask again.
-    moved: watch::Sender<()>,
+    inside: Mutex<Inside>,
+    now: fn() -> Timestamp,
+    /// Wakes those who wait, whenever they have reason to ask again: in the order in
+    /// which they came, so that the oldest batch is the first to leave.
+    moved: Notify,
     condition: watch::Sender<Condition>,
+}
+
+/// What is behind the lock.
+struct Inside {
+    state: State,
+    /// Where the jitter of waits comes from.
+    chance: StdRng,
 }
 
 /// Leave for one attempt. Dropped without a word, it lets another go in its place.
@@ -53,10 +63,14 @@ pub(crate) struct Permit<'a> {
 }
 
 impl Gate {
-    pub(crate) fn new(policy: Policy) -> Self {
+    pub(crate) fn new(policy: Policy, now: fn() -> Timestamp, chance: StdRng) -> Self {
         Self {
-            state: Mutex::new(State::new(policy)),
-            moved: watch::Sender::new(()),
+            inside: Mutex::new(Inside {
+                state: State::new(policy),
+                chance,
+            }),
+            now,
+            moved: Notify::new(),
             condition: watch::Sender::new(Condition::Flowing),
         }
     }
@@ -67,12 +81,13 @@ impl Gate {
 
     /// Waits until an attempt may leave; nothing if `stop` came first.
     pub(crate) async fn permit(&self, stop: &CancellationToken) -> Option<Permit<'_>> {
-        let mut moved = self.moved.subscribe();
         loop {
             if stop.is_cancelled() {
                 return None;
             }
-            let until = match self.lock().ask(Instant::now()) {
+            // Made before the question, so that no move behind it is missed.
+            let moved = self.moved.notified();
+            let until = match self.lock().state.ask(steady_now()) {
                 Admission::Pass(pass) => {
                     return Some(Permit {
                         gate: self,
@@ -83,15 +98,16 @@ impl Gate {
                 Admission::UntilMoved => None,
             };
             tokio::select! {
+                biased; // all of them end in the same question
                 () = stop.cancelled() => (),
-                _ = moved.changed() => (), // the sender lives in self, so this is never an error
+                () = moved => (),
                 () = reached(until) => (),
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        self.inside
             .lock()
             .expect("nothing panics while it holds this lock")
     }
@@ -101,13 +117,13 @@ impl Permit<'_> {
     /// The destination answered, whatever it said of the calls.
     pub(crate) fn answered(mut self) {
         let Some(pass) = self.pass.take() else { return };
-        let mut state = self.gate.lock();
-        let Some(ended) = state.answered(pass) else {
+        let mut inside = self.gate.lock();
+        let Some(ended) = inside.state.answered(pass) else {
             return;
         };
         self.gate.condition.send_replace(Condition::Flowing); // under the lock, as in `failed`
-        drop(state);
-        self.gate.moved.send_replace(());
+        drop(inside);
+        self.gate.moved.notify_waiters();
         info!(
             dispatch.failures = ended.failures,
             "the destination takes batches again, after {} failures since {:.0}",
@@ -119,15 +135,20 @@ impl Permit<'_> {
     /// The destination is at fault, and has perhaps asked for a pause.
     pub(crate) fn failed(mut self, reason: String, retry_after: Option<Duration>) {
         let Some(pass) = self.pass.take() else { return };
-        let mut state = self.gate.lock();
+        let now = Moment {
+            steady: steady_now(),
+            wall: (self.gate.now)(),
+        };
+        let mut inside = self.gate.lock();
+        let Inside { state, chance } = &mut *inside;
         state.failed(
             Failure {
                 pass,
                 reason,
                 retry_after,
             },
-            Moment::now(),
-            &mut rand::rng(),
+            now,
+            chance,
         );
         let Some(closure) = state.closure() else {
             return;
@@ -146,18 +167,23 @@ impl Permit<'_> {
                 closure.reason
             );
         }
-        drop(state);
-        self.gate.moved.send_replace(());
+        drop(inside);
+        self.gate.moved.notify_waiters();
     }
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         let Some(pass) = self.pass.take() else { return };
-        if self.gate.lock().abandoned(pass) {
-            self.gate.moved.send_replace(());
+        if self.gate.lock().state.abandoned(pass) {
+            self.gate.moved.notify_waiters();
         }
     }
+}
+
+/// The clock that waits go by.
+fn steady_now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 async fn reached(instant: Option<Instant>) {

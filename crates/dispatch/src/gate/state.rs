@@ -28,13 +28,6 @@ pub(super) struct Moment {
 }
 
 impl Moment {
-    pub(super) fn now() -> Self {
-        Self {
-            steady: Instant::now(),
-            wall: Timestamp::now(),
-        }
-    }
-
     fn after(self, wait: Duration) -> Self {
         // The wall clock is only displayed, and no clock is within a wait of year 9999.
         let wall = self.wall.checked_add(wait).unwrap_or(self.wall);
@@ -207,7 +200,10 @@ mod tests {
         fn new() -> Self {
             Self {
                 gate: Gate::new(Policy::default()),
-                now: Moment::now(),
+                now: Moment {
+                    steady: Instant::now(),
+                    wall: Timestamp::UNIX_EPOCH,
+                },
             }
         }
 
