@@ -16,7 +16,7 @@ pub use keeping::PutError;
 pub use records::ReadError;
 
 use crate::config::Config;
-use crate::embedded::log::Storage;
+use crate::embedded::log::{Commits, Storage};
 use crate::embedded::{Embedded, OpenError};
 use crate::jetstream::{ClusterConfig, Durability, JoinError, Member};
 use crate::place::{Partition, Seq};
@@ -156,6 +156,21 @@ impl Journal {
     /// tests that let the disk fail.
     pub async fn open_on(config: Config, storage: Arc<dyn Storage>) -> Result<Journal, OpenError> {
         Self::opened(move || Embedded::open_on(config, storage)).await
+    }
+
+    /// As [`Journal::open_on`], without a thread: what blocks is done where it is
+    /// asked for, and what was appended is committed by hand. For simulations, whose
+    /// every step must follow from the one before.
+    ///
+    /// Such a journal that is dropped without [`Journal::close`] is left as by a kill:
+    /// nothing more is committed or written out.
+    pub fn open_by_hand(
+        config: Config,
+        storage: Arc<dyn Storage>,
+    ) -> Result<(Journal, Commits), OpenError> {
+        let (engine, commits) = Embedded::open_by_hand(config, storage)?;
+        let engine = Engine::Embedded(Arc::new(engine));
+        Ok((Journal { engine }, commits))
     }
 
     /// Joins the journal on a cluster that `config` describes, and makes it when

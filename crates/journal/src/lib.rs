@@ -52,5 +52,5 @@ pub use state::Fault;
 
 /// The log on its own, on storage of one's own: for tests that cut the power.
 pub mod log {
-    pub use crate::embedded::log::{Expiry, Listed, Log, LogStats, Storage, StoredFile};
+    pub use crate::embedded::log::{Commits, Expiry, Listed, Log, LogStats, Storage, StoredFile};
 }

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::{JoinError, spawn_blocking};
 
-use super::Embedded;
 use super::log::{Expiry, Lookup, Trimmed};
+use super::{Embedded, Work};
 use crate::append::Permit;
 use crate::index::{ClaimKey, IndexEntry, Term};
 use crate::journal::{PutError, ReadError, StateError};
@@ -278,12 +278,15 @@ impl Embedded {
         self.on_state(Embedded::close).await
     }
 
-    /// Does what blocks on a thread that may; none when the runtime stopped
-    /// before it was begun.
+    /// Does what blocks, on a thread that may unless all is done in place; none
+    /// when the runtime stopped before it was begun.
     async fn blocking<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Embedded) -> T + Send + 'static,
     ) -> Option<T> {
+        if self.work == Work::InPlace {
+            return Some(work(self));
+        }
         let engine = Arc::clone(self);
         finished(spawn_blocking(move || work(&engine)).await)
     }

@@ -9,12 +9,14 @@
 //! state/derived/  the index: can be deleted while the journal is closed
 //! ```
 //!
-//! Everything here blocks; the handle in front of it keeps that off the runtime.
+//! Everything here blocks; the handle in front of it keeps that off the runtime,
+//! except where a simulation does everything by hand, in one order.
 
 mod engine;
 pub(crate) mod folder;
 pub(crate) mod log;
 
+use std::io;
 use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,12 +25,12 @@ use std::thread;
 use tracing::error;
 
 use self::folder::Folder;
-use self::log::{Disk, Log, Storage, make_folder};
+use self::log::{Commits, Disk, Log, Storage, make_folder};
 use crate::config::Config;
 use crate::journal::{PartitionStats, Stats};
-use crate::place::Partition;
+use crate::place::{Partition, Seq};
 use crate::room::Health;
-use crate::state::{Commits, Derived, DerivedLimits, Fault, Kept};
+use crate::state::{self, Derived, DerivedLimits, Fault, Kept};
 pub use folder::OpenError;
 
 pub(crate) use engine::finished;
@@ -43,11 +45,24 @@ pub(crate) struct Embedded {
     pub(crate) derived: Derived,
     pub(crate) kept: Kept,
     pub(crate) config: Config,
+    work: Work,
     _folder: Folder,
+}
+
+/// Where what blocks is done.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Work {
+    /// On threads that may block.
+    OnThreads,
+    /// Where it is asked for: one thing after the other, always in the same order.
+    InPlace,
 }
 
 impl Drop for Embedded {
     fn drop(&mut self) {
+        if self.work == Work::InPlace {
+            return; // it was closed, or its process was killed
+        }
         if let Err(error) = self.close() {
             error!("cannot bring the journal's state onto the disk: {error:?}");
         }
@@ -89,7 +104,11 @@ impl Embedded {
 
     /// Opens the journal that `config` describes, with its log in its own folder.
     pub(crate) fn open(config: Config) -> Result<Embedded, OpenError> {
-        Self::open_with(config, |log_dir| Ok(Arc::new(Disk::open(log_dir)?)))
+        Self::open_with(
+            config,
+            |log_dir| Ok(Arc::new(Disk::open(log_dir)?)),
+            threads,
+        )
     }
 
     /// Opens the journal that `config` describes, with its log in `storage`.
@@ -97,12 +116,33 @@ impl Embedded {
         config: Config,
         storage: Arc<dyn Storage>,
     ) -> Result<Embedded, OpenError> {
-        Self::open_with(config, |_| Ok(storage))
+        Self::open_with(config, |_| Ok(storage), threads)
+    }
+
+    /// Opens the journal that `config` describes, with its log in `storage`, and
+    /// without threads.
+    pub(crate) fn open_by_hand(
+        config: Config,
+        storage: Arc<dyn Storage>,
+    ) -> Result<(Embedded, Commits), OpenError> {
+        let mut commits = None;
+        let opened = Self::open_with(
+            config,
+            |_| Ok(storage),
+            |storage, config, floor| {
+                let (log, by_hand) = Log::open_by_hand(storage, config, floor)?;
+                commits = Some(by_hand);
+                Ok((log, Work::InPlace))
+            },
+        )?;
+        let commits = commits.expect("what is open has a log, and that came with its commits");
+        Ok((opened, commits))
     }
 
     fn open_with(
         config: Config,
-        storage: impl FnOnce(&Path) -> std::io::Result<Arc<dyn Storage>>,
+        storage: impl FnOnce(&Path) -> io::Result<Arc<dyn Storage>>,
+        log: impl FnOnce(Arc<dyn Storage>, &Config, Seq) -> io::Result<(Log, Work)>,
     ) -> Result<Embedded, OpenError> {
         config.check().map_err(|what| OpenError::Config { what })?;
         let dir = config.dir.clone();
@@ -119,15 +159,21 @@ impl Embedded {
         // Whatever the state knows of was on stable storage once.
         let floor = kept.floor().map_err(at_state)?.max(derived.watermark());
         let storage = storage(&dir.join(LOG_FOLDER)).map_err(at_log)?;
-        let log = Log::open(storage, &config, floor).map_err(at_log)?;
+        let (log, work) = log(storage, &config, floor).map_err(at_log)?;
         Ok(Embedded {
             log,
             derived,
             kept,
             config,
+            work,
             _folder: folder,
         })
     }
+}
+
+/// A log that commits on a thread of its own.
+fn threads(storage: Arc<dyn Storage>, config: &Config, floor: Seq) -> io::Result<(Log, Work)> {
+    Ok((Log::open(storage, config, floor)?, Work::OnThreads))
 }
 
 /// Opens both halves of the state at once: each replays what it wrote last.
@@ -144,7 +190,7 @@ fn open_state(dir: &Path, config: &Config) -> Result<(Kept, Derived), Fault> {
     };
     thread::scope(|scope| {
         let derived = scope.spawn(|| Derived::open(&derived_dir, limits));
-        let kept = Kept::open(&kept_dir, config.first_claims, Commits::Synced);
+        let kept = Kept::open(&kept_dir, config.first_claims, state::Commits::Synced);
         let derived = derived.join();
         let derived = derived.unwrap_or_else(|panic| resume_unwind(panic));
         Ok((kept?, derived?))

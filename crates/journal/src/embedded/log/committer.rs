@@ -31,6 +31,8 @@ pub(super) struct Committer {
     active: Option<Active>,
     poison: Option<Arc<io::Error>>,
     buffer: Vec<u8>,
+    /// Taken from the queue, and too large for the group before it.
+    waiting: Option<Job>,
 }
 
 struct Active {
@@ -52,26 +54,43 @@ impl Committer {
             active: None,
             poison: None,
             buffer: Vec::new(),
+            waiting: None,
         }
     }
 
     /// Commits until every sender is gone and all they sent is answered.
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
-        let mut waiting = None;
-        while let Some(first) = waiting.take().or_else(|| jobs.recv().ok()) {
-            let mut bytes = first.bytes();
-            let mut group = vec![first];
-            while group.len() < MAX_GROUP_RECORDS {
-                let Ok(job) = jobs.try_recv() else { break };
-                bytes += job.bytes();
-                if bytes > MAX_GROUP_BYTES {
-                    waiting = Some(job);
-                    break;
-                }
-                group.push(job);
-            }
+        while let Some(first) = self.waiting.take().or_else(|| jobs.recv().ok()) {
+            let group = self.gather(first, jobs);
             self.commit(group);
         }
+    }
+
+    /// Commits what waits, as one group, and tells how many it answered.
+    pub(super) fn turn(&mut self, jobs: &Receiver<Job>) -> usize {
+        let Some(first) = self.waiting.take().or_else(|| jobs.try_recv().ok()) else {
+            return 0;
+        };
+        let group = self.gather(first, jobs);
+        let answered = group.len();
+        self.commit(group);
+        answered
+    }
+
+    /// The group that begins with `first`: all that waits behind it and fits.
+    fn gather(&mut self, first: Job, jobs: &Receiver<Job>) -> Vec<Job> {
+        let mut bytes = first.bytes();
+        let mut group = vec![first];
+        while group.len() < MAX_GROUP_RECORDS {
+            let Ok(job) = jobs.try_recv() else { break };
+            bytes += job.bytes();
+            if bytes > MAX_GROUP_BYTES {
+                self.waiting = Some(job);
+                break;
+            }
+            group.push(job);
+        }
+        group
     }
 
     /// Commits one group and answers everybody in it.

@@ -24,7 +24,7 @@ mod walk;
 
 use std::io;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
@@ -55,6 +55,21 @@ pub struct Log {
     queue: Arc<Mutex<Option<SyncSender<Job>>>>,
     committer: Mutex<Option<JoinHandle<()>>>,
     trimming: Mutex<()>,
+}
+
+/// The committer of a log without a thread: whoever has it says when the disk has
+/// had its time.
+pub struct Commits {
+    committer: Committer,
+    jobs: Receiver<Job>,
+}
+
+impl Commits {
+    /// Commits what was appended and waits, as one group, and answers it. Tells how
+    /// many records that were.
+    pub fn turn(&mut self) -> usize {
+        self.committer.turn(&self.jobs)
+    }
 }
 
 /// What the committer, the readers and those who append have in common.
@@ -97,6 +112,21 @@ impl Log {
     ///
     /// The storage failed, or no thread could be started.
     pub fn open(storage: Arc<dyn Storage>, config: &Config, floor: Seq) -> io::Result<Log> {
+        let (log, commits) = Self::open_by_hand(storage, config, floor)?;
+        let Commits { committer, jobs } = commits;
+        let thread = thread::Builder::new()
+            .name("journal-log".to_owned())
+            .spawn(move || committer.run(&jobs))?;
+        *lock(&log.committer) = Some(thread);
+        Ok(log)
+    }
+
+    /// As [`Log::open`], without a thread: nothing is committed but by hand.
+    pub(crate) fn open_by_hand(
+        storage: Arc<dyn Storage>,
+        config: &Config,
+        floor: Seq,
+    ) -> io::Result<(Log, Commits)> {
         let segments = Segments::new(Arc::clone(&storage));
         let (tail, bytes) = load(&storage, &segments, floor)?;
         let last = (tail.last > Seq::ZERO).then_some(tail.last);
@@ -119,15 +149,13 @@ impl Log {
         // Room is claimed before anything is sent, so the queue is never full.
         let (sender, jobs) = sync_channel(config.queue_records);
         let committer = Committer::new(Arc::clone(&shared), tail.last.next());
-        let thread = thread::Builder::new()
-            .name("journal-log".to_owned())
-            .spawn(move || committer.run(&jobs))?;
-        Ok(Log {
+        let log = Log {
             shared,
             queue: Arc::new(Mutex::new(Some(sender))),
-            committer: Mutex::new(Some(thread)),
+            committer: Mutex::default(),
             trimming: Mutex::new(()),
-        })
+        };
+        Ok((log, Commits { committer, jobs }))
     }
 
     /// Reserves room for a record with a body of `body_bytes`; never waits.
