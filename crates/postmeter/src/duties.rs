@@ -77,6 +77,7 @@ impl Duties {
         let leave = stop.child_token();
         let mut working = std::pin::pin!(work.run(&leave));
         tokio::select! {
+            biased;
             ended = &mut working => return ended,
             () = tenure.over() => info!("{} goes to another node", work.name()),
         }

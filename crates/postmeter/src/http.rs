@@ -13,6 +13,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -35,6 +36,9 @@ const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// descriptors are left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// A connection that is being served.
+pub(crate) type Connection<S> = http1::Connection<TokioIo<S>, TowerToHyperService<Router>>;
+
 /// Binds `address`, and says which one that was when it fails.
 pub(crate) async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let bound = TcpListener::bind(address).await;
@@ -51,12 +55,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
         let Some((stream, permit)) = accepted else {
             continue;
         };
-        let service = TowerToHyperService::new(router.clone());
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIME)
-            .serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
+        let connection = graceful.watch(connection(stream, router.clone()));
         connections.spawn(async move {
             if let Err(error) = connection.await {
                 debug!(
@@ -75,6 +74,17 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
     {
         warn!("some requests were not finished within {DRAIN_TIME:?} and are cut off");
     }
+}
+
+/// Serves one connection, whatever carries its bytes.
+pub(crate) fn connection<S>(stream: S, router: Router) -> Connection<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
 }
 
 async fn accept(

@@ -181,6 +181,7 @@ impl Server {
             workspaces: operator.workspaces(),
             limits: config.limits,
             affinity: keys::affinity,
+            now: Timestamp::now,
         };
         let public =
             receive::router(intake).layer(from_fn_with_state(observer.clone(), count_answer));

@@ -25,6 +25,8 @@ pub struct Intake {
     pub limits: Limits,
     /// Tells from a body what keeps it together with others in one partition.
     pub affinity: fn(&[u8]) -> Affinity,
+    /// The clock that says when an event was received.
+    pub now: fn() -> Timestamp,
 }
 
 /// The public routes. Each response carries a [`Receipt`].
@@ -64,7 +66,7 @@ async fn take(
 ) -> Result<Answer, Answer> {
     let (head, body) = request.into_parts();
     let roomed = body::read(body, intake.limits, room).await?;
-    let received_at = Timestamp::now();
+    let received_at = (intake.now)();
     let unverified = Unverified::new(&head.headers, roomed.body.clone());
     let verified = unverified
         .verify(workspace, received_at)

@@ -99,6 +99,14 @@ impl Work for Feed {
             let reads_on = !stop.is_cancelled() && hand.waiting.is_empty();
             let deadline = self.deadline(&hand).filter(|_| !stop.is_cancelled());
             tokio::select! {
+                biased; // what is rare comes first; each turn begins by doing all there is
+                () = stop.cancelled(), if !stop.is_cancelled() => {}
+                changed = settings.changed(), if !stop.is_cancelled() => {
+                    changed.context("the journal is closed")?;
+                    if self.carried().await? != hand.carried {
+                        leave.cancel();
+                    }
+                }
                 Some(outcome) = hand.in_flight.join_next() => {
                     self.end_batch(&mut hand, outcome.context("a batch's task died")?);
                 }
@@ -107,13 +115,6 @@ impl Work for Feed {
                 }
                 () = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now)),
                     if deadline.is_some() => {}
-                changed = settings.changed(), if !stop.is_cancelled() => {
-                    changed.context("the journal is closed")?;
-                    if self.carried().await? != hand.carried {
-                        leave.cancel();
-                    }
-                }
-                () = stop.cancelled(), if !stop.is_cancelled() => {}
             }
         }
     }

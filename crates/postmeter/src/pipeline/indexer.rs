@@ -55,6 +55,7 @@ impl Work for Indexer {
             durable.borrow_and_update();
             while !stop.is_cancelled() && self.index_page().await? {}
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return Ok(()),
                 changed = durable.changed() => changed.context("the journal is closed")?,
             }

@@ -14,6 +14,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{Request, StatusCode};
+use jiff::Timestamp;
 use journal::{Affinity, Config, Entry, Journal, Place, ReadLimit, Seq};
 use receive::{Intake, Limits, Receipt, Signature, SigningKey, Workspace, router};
 use tempfile::TempDir;
@@ -57,6 +58,7 @@ impl Stage {
             workspaces,
             limits,
             affinity: |_| Affinity::default(),
+            now: Timestamp::now,
         };
         Stage {
             journal,
