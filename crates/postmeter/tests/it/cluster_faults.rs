@@ -3,7 +3,6 @@
 //! invented, and nobody is turned away for longer than the servers need to choose
 //! a leader.
 
-mod chance;
 mod load;
 mod oracle;
 mod trial;

@@ -2,19 +2,22 @@
 //! ends those that a test leaves behind.
 
 pub(crate) mod browser;
+pub(crate) mod chance;
 pub(crate) mod cluster;
+pub(crate) mod process;
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use tempfile::TempDir;
+
+pub(crate) use process::Process;
 
 /// How long anything awaited may take before a test says what it waited for.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
@@ -35,9 +38,13 @@ write_key = "env:SEGMENT_WRITE_KEY"
 endpoint = "ENDPOINT"
 "#;
 
+/// Names another build of the program to be tested, such as one in release.
+const PROGRAM: &str = "POSTMETER_TEST_PROGRAM";
+
 /// The program under test.
 pub(crate) fn postmeter() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_postmeter"));
+    let built = env!("CARGO_BIN_EXE_postmeter");
+    let mut command = Command::new(std::env::var_os(PROGRAM).unwrap_or_else(|| built.into()));
     command.env_remove("RUST_LOG");
     command
         .env("CIO_SIGNING_KEY", SIGNING_KEY)
@@ -56,104 +63,6 @@ pub(crate) fn stdout(output: &Output) -> String {
 
 pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// A process that is killed when its test is done with it.
-pub(crate) struct Process {
-    child: Child,
-    lines: mpsc::Receiver<String>,
-    stderr: Option<std::thread::JoinHandle<String>>,
-}
-
-impl Process {
-    pub(crate) fn start(command: &mut Command) -> Process {
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the program starts");
-        let (sender, lines) = mpsc::channel();
-        let out = BufReader::new(child.stdout.take().expect("stdout is piped"));
-        std::thread::spawn(move || {
-            out.lines()
-                .map_while(Result::ok)
-                .all(|line| sender.send(line).is_ok())
-        });
-        let mut err = child.stderr.take().expect("stderr is piped");
-        let stderr = std::thread::spawn(move || {
-            let mut all = Vec::new();
-            let read = err.read_to_end(&mut all);
-            let text = String::from_utf8_lossy(&all).into_owned();
-            if read.is_err() {
-                format!("{text}(broken off)")
-            } else {
-                text
-            }
-        });
-        Process {
-            child,
-            lines,
-            stderr: Some(stderr),
-        }
-    }
-
-    /// The next line of stdout that begins with `head`, without it.
-    pub(crate) fn line(&mut self, head: &str) -> String {
-        let begun = Instant::now();
-        loop {
-            let left = PATIENCE.saturating_sub(begun.elapsed());
-            let Ok(line) = self.lines.recv_timeout(left) else {
-                self.kill();
-                panic!("no line {head:?} on stdout; stderr: {}", self.stderr());
-            };
-            if let Some(rest) = line.strip_prefix(head) {
-                return rest.trim().to_owned();
-            }
-        }
-    }
-
-    /// SIGKILL: what a power cut is to a process.
-    pub(crate) fn kill(&mut self) {
-        self.child.kill().expect("a child can be killed");
-        self.child.wait().expect("a child can be awaited");
-    }
-
-    /// SIGTERM, and the exit code.
-    pub(crate) fn terminate(&mut self) -> Option<i32> {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill")
-            .args(["-TERM", &pid])
-            .status()
-            .expect("kill runs");
-        assert!(sent.success(), "SIGTERM could not be sent");
-        self.exit_code()
-    }
-
-    /// Waits for the end.
-    pub(crate) fn exit_code(&mut self) -> Option<i32> {
-        let begun = Instant::now();
-        while begun.elapsed() < PATIENCE {
-            if let Some(status) = self.child.try_wait().expect("a child can be asked") {
-                return status.code();
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        panic!("the process did not end");
-    }
-
-    /// All of stderr; the process must have ended.
-    pub(crate) fn stderr(&mut self) -> String {
-        self.stderr
-            .take()
-            .map_or_else(String::new, |reader| reader.join().expect("it reads"))
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
 }
 
 /// The Segment stand-in, as a process of its own.
@@ -299,6 +208,12 @@ impl Home {
     pub(crate) fn start(self) -> Server {
         let command = self.serve();
         Server::with(command, self)
+    }
+
+    /// Leaves the files where they are, and tells where that is.
+    pub(crate) fn keep(&mut self) -> &Path {
+        self.dir.disable_cleanup(true);
+        self.dir.path()
     }
 }
 

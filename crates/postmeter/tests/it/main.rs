@@ -10,6 +10,7 @@ mod browser;
 mod cluster;
 mod cluster_faults;
 mod commands;
+mod conservation;
 mod demo;
 mod explain;
 mod faults;
@@ -17,7 +18,7 @@ mod first_only;
 mod harness;
 mod held;
 mod history;
-mod kills;
+
 mod migrate;
 mod names;
 #[path = "../../../journal/tests/it/nats.rs"]

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use tokio::task::{JoinSet, block_in_place};
 
-use super::chance::Chance;
 use super::load::{Load, SENDERS};
 use super::oracle::{
     ELECTION, Excuse, Timeline, assert_conserved, assert_first_only, n_deliveries, person,
 };
+use crate::harness::chance::Chance;
 use crate::harness::cluster::Nodes;
 use crate::harness::{ONE_CONNECTION, PATIENCE, Segment};
 use crate::nats::{Cluster, Options, Proxy};
@@ -66,7 +66,7 @@ impl Trial {
     /// Starts everything, and waits until events are taken.
     pub(super) async fn start() -> Trial {
         let alone = alone().await;
-        let chance = Chance::new();
+        let chance = Chance::new(Chance::seed("POSTMETER_FAULT_SEED"));
         let (segment, firsts) = (Segment::start(), Segment::start());
         let (servers, wires, nodes) = block_in_place(|| {
             let servers = Cluster::start(SIZE, Options::default());

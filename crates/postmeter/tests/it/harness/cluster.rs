@@ -110,9 +110,7 @@ impl Nodes {
 
     /// SIGSTOP and SIGCONT: a node that sleeps, and wakes up in another time.
     pub(crate) fn signal(&self, index: usize, signal: &str) {
-        let pid = self.node(index).process.child.id().to_string();
-        let sent = Command::new("kill").args([signal, &pid]).status();
-        assert!(sent.unwrap().success(), "{signal} cannot be sent");
+        self.node(index).process.signal(signal);
     }
 
     pub(crate) fn len(&self) -> usize {
