@@ -14,6 +14,7 @@ mod connections;
 mod draft;
 mod events;
 mod failure;
+mod import;
 mod letters;
 mod migration;
 mod names;
@@ -75,6 +76,7 @@ fn guarded_routes() -> Vec<Route> {
         names::routes(),
         letters::routes(),
         migration::routes(),
+        import::routes(),
     ];
     own.into_iter().chain(parts.into_iter().flatten()).collect()
 }

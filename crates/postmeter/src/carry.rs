@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::chunk::Chunk;
 pub(crate) use self::letter::{CarriedLetter, FORMER};
 pub(crate) use self::receive::{Begin, Finish, Letters, PastedSecrets, Refused};
-pub(crate) use self::receive::{abandon, begin, finish, letters, records};
+pub(crate) use self::receive::{abandon, begin, finish, letters, records, room};
 
 /// The setting that says what is carried over.
 const CARRIED: &str = "migration";

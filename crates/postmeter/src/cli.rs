@@ -55,6 +55,9 @@ pub(crate) enum Command {
     /// Show the nodes that share a journal, what each does, and what all have counted
     #[command(after_help = "Examples:\n  postmeter nodes\n  postmeter nodes --json")]
     Nodes(NodesArgs),
+    /// Bring history from files into a running server's journal
+    #[command(after_help = IMPORT_HELP)]
+    Import(ImportArgs),
     /// Carry a stopped server's journal over into that of a running node
     #[command(after_help = MIGRATE_HELP)]
     Migrate(MigrateArgs),
@@ -248,6 +251,56 @@ pub(crate) enum ConnectionsCommand {
         /// The connection's name
         connection: String,
     },
+}
+
+const IMPORT_HELP: &str = "\
+Examples:
+  postmeter import --workspace acme events.jsonl.gz --dry-run
+  postmeter import --workspace acme 2025-*.jsonl.zst --yes
+  zcat old.gz | postmeter import --workspace acme --yes -
+
+One event per line: the bodies of reporting webhooks, of today's form or the older
+one; gzip and zstd are recognised. The connections of the workspace send them as
+history: with their own times, and behind live events. A line that is no JSON object
+is told with its number and left out (exit code 1). After a break, run the same
+command again: it goes on where it was.";
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The workspace that the events are of
+    #[arg(long, value_name = "NAME")]
+    pub(crate) workspace: String,
+    /// The files; `-`: stdin, which cannot be gone on with
+    #[arg(value_name = "FILES", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Events per second at the most
+    #[arg(long, value_name = "N", default_value = "1000")]
+    pub(crate) rate: NonZeroU32,
+    /// Read the files and say what is in them; nothing is sent
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Where to begin in a file that was imported before, in part or whole
+    #[arg(long, value_enum, default_value_t = crate::import::From::Behind)]
+    pub(crate) from: crate::import::From,
+    /// What to do about a line that is no JSON object
+    #[arg(long, value_enum, default_value_t = Strictness::LeaveOut)]
+    pub(crate) bad_lines: Strictness,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Strictness {
+    /// Tell it and go on
+    LeaveOut,
+    /// Stop before it; what was before is stored
+    Stop,
 }
 
 const MIGRATE_HELP: &str = "\

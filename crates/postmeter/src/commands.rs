@@ -11,6 +11,7 @@ mod emulate_app_api;
 mod emulate_customerio;
 mod emulate_segment;
 mod export;
+mod import;
 mod migrate;
 mod nodes;
 mod send_test;
@@ -45,6 +46,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Apply(args) => apply::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Connections(args) => connections::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Migrate(args) => migrate::run(&args),
         Command::Cluster(args) => cluster::run(&args.command),
         Command::Nodes(args) => nodes::run(&args),

@@ -10,6 +10,7 @@ mod desk;
 mod duties;
 mod history;
 mod http;
+mod import;
 mod names;
 mod nodes;
 mod observe;

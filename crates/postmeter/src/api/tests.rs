@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::*;
 
-/// Routes that only `postmeter migrate` uses, between two builds of this program.
-/// They are no part of what is promised to anybody else.
-const INTERNAL: &str = "/api/migration/";
+/// Routes that only `postmeter migrate` and `import` use, between two builds of this
+/// program. They are no part of what is promised to anybody else.
+const INTERNAL: [&str; 2] = ["/api/migration/", "/api/import/"];
 
 fn document() -> Value {
     serde_json::from_str(OPENAPI).expect("the document is JSON")
@@ -27,7 +27,7 @@ fn operations(document: &Value) -> Vec<(String, &Value)> {
 fn routes(routes: &[Route]) -> BTreeSet<String> {
     let public = routes
         .iter()
-        .filter(|route| !route.path.starts_with(INTERNAL));
+        .filter(|route| !INTERNAL.iter().any(|path| route.path.starts_with(path)));
     public
         .map(|route| format!("{} {}", route.method, route.path))
         .collect()

@@ -196,7 +196,7 @@ pub(crate) async fn records(journal: &Journal, chunk: Chunk) -> Result<u64, Refu
 }
 
 /// Room for a record, as soon as there is any.
-async fn room(journal: &Journal, body_bytes: usize) -> anyhow::Result<Permit> {
+pub(crate) async fn room(journal: &Journal, body_bytes: usize) -> anyhow::Result<Permit> {
     let begun = Instant::now();
     loop {
         match journal.reserve(body_bytes) {

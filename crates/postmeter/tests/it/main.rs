@@ -19,6 +19,8 @@ mod harness;
 mod held;
 mod history;
 
+mod import;
+mod kills;
 mod migrate;
 mod names;
 #[path = "../../../journal/tests/it/nats.rs"]

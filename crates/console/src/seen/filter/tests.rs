@@ -1,3 +1,5 @@
+//! What a filter lets pass, how it reads back, and what it says of mistakes.
+
 use journal::{Partition, Place, Seq};
 
 use super::*;
