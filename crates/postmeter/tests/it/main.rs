@@ -20,7 +20,6 @@ mod held;
 mod history;
 
 mod import;
-mod kills;
 mod migrate;
 mod names;
 #[path = "../../../journal/tests/it/nats.rs"]
