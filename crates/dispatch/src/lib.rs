@@ -26,6 +26,7 @@ mod outbox;
 mod outcome;
 mod policy;
 mod post;
+mod reach;
 mod retry_after;
 mod verdict;
 
@@ -37,3 +38,4 @@ pub use outbox::{Outbox, Outside, RECENT_ATTEMPTS};
 pub use outcome::{Attempt, AttemptResult, OUTCOME_ATTEMPTS, Outcome, Refused};
 pub use policy::{Policy, Proxies};
 pub use post::{Answer, Parcel, Post, Posting};
+pub use reach::{Obstacle, Reached, Unreached, reach};

@@ -19,7 +19,7 @@ use rustls::CertificateError;
 
 use crate::line::Line;
 use crate::verdict::MAX_RETRY_COUNT;
-use crate::{Destination, OutboxError, Policy};
+use crate::{Destination, Endpoint, OutboxError, Policy};
 
 /// How much of an answer's body is read and kept.
 pub(crate) const MAX_ANSWER_BYTES: usize = 4 * 1024;
@@ -81,7 +81,7 @@ impl Post for Http {
     fn post(&self, parcel: Parcel) -> Posting<'_> {
         Box::pin(async move {
             let posted = post(&self.line.client(), &self.destination, parcel).await;
-            posted.map_err(|error| explain(&error, &self.destination, &self.policy))
+            posted.map_err(|error| explain(&error, &self.destination.endpoint, &self.policy))
         })
     }
 
@@ -153,8 +153,8 @@ async fn beginning(mut response: Response) -> Result<String, reqwest::Error> {
 }
 
 /// Says in words that a person understands why there was no answer.
-fn explain(error: &reqwest::Error, destination: &Destination, policy: &Policy) -> String {
-    let host = destination.endpoint.host();
+pub(crate) fn explain(error: &reqwest::Error, endpoint: &Endpoint, policy: &Policy) -> String {
+    let host = endpoint.host();
     if error.is_dns() {
         return format!("cannot resolve host {host}: {}", root(error));
     }
@@ -197,7 +197,7 @@ fn certificate_words(why: &CertificateError) -> String {
 }
 
 /// The error and what caused it. An I/O error skips the error it wraps in its source.
-fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+pub(crate) fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
     let first: &(dyn Error + 'static) = error;
     std::iter::successors(Some(first), |cause| {
         let wrapped = (*cause)

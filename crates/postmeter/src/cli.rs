@@ -37,6 +37,9 @@ pub(crate) enum Command {
     /// Check a config and a connections file without starting anything
     #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArgs),
+    /// Find out what is wrong, with this machine or a running server, and what to do
+    #[command(after_help = DOCTOR_HELP)]
+    Doctor(DoctorArgs),
     /// Turn events into calls, as a connection would, without sending them
     #[command(after_help = SHAPE_EXAMPLES)]
     Shape(ShapeArgs),
@@ -135,6 +138,32 @@ pub(crate) struct CheckArgs {
     /// The connections file
     #[arg(long, value_name = "FILE")]
     pub(crate) connections: Option<PathBuf>,
+}
+
+const DOCTOR_HELP: &str = "\
+Examples:
+  postmeter doctor --config postmeter.toml --connections connections.toml
+  postmeter doctor --config postmeter.toml --json
+
+One line per check, and below each that is not fine what to do. It asks a server that
+runs, and looks at the folder and the files where none does. It sends no event and no
+write key, and changes nothing: what it writes to time the disk it removes again.
+
+Exit codes:
+  0  nothing is wrong; a warning may be there
+  1  something is wrong: the lines that begin with fail
+  2  it could not look: the config file has mistakes";
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// The connections file, where a file is the truth
+    #[arg(long, value_name = "FILE")]
+    pub(crate) connections: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
 }
 
 const SHAPE_EXAMPLES: &str = "\

@@ -7,6 +7,7 @@ mod completions;
 mod connections;
 mod dead_letters;
 mod demo;
+mod doctor;
 mod emulate_app_api;
 mod emulate_customerio;
 mod emulate_segment;
@@ -41,6 +42,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Shape(args) => shape::run(args),
         Command::SendTest(args) => send_test::run(&args),
         Command::Apply(args) => apply::run(&args),

@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use connections::{Document, Fields, Mistakes};
 
-pub(crate) use self::journal::Engine;
+pub(crate) use self::journal::{Cluster, Engine};
 
 /// Everything that `serve` needs to start.
 #[derive(Clone, Debug)]

@@ -22,7 +22,7 @@ use tracing::{debug, warn};
 
 /// Connections that one listener holds at a time. Further ones wait in the
 /// system's backlog until one ends.
-const MAX_CONNECTIONS: usize = 8_192;
+pub(crate) const MAX_CONNECTIONS: usize = 8_192;
 /// How long a request's head may take to arrive, and a connection stay idle.
 ///
 /// Hyper counts both with one clock. A sender whose idle connection is closed

@@ -42,6 +42,13 @@ struct Line {
     api: Option<UnlockedAppApi>,
 }
 
+/// Asks for the campaigns once, to see whether the App API is there and takes the key.
+pub(crate) async fn knock(api: UnlockedAppApi) -> anyhow::Result<()> {
+    let api = app_api::AppApi::new(api)?;
+    api.page(&app_api::List::Campaigns).await?;
+    Ok(())
+}
+
 impl Directory {
     /// The directory that `journal` keeps. Nothing is looked up before [`run`].
     pub(crate) fn of(journal: Journal) -> Directory {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::table::lay_out;
 use super::{EXIT_MISTAKE, EXIT_WRONG, block_on, print, print_json, talk, tell};
 use crate::cli::ClusterCommand;
-use crate::config::{Config, Engine};
+use crate::config::{Cluster, Config, Engine};
 use crate::secrets::environment;
 
 /// How long servers may take that are just being started.
@@ -46,12 +46,15 @@ fn examine(path: &Path) -> anyhow::Result<Durability> {
     let Engine::Cluster(cluster) = &config.journal else {
         anyhow::bail!("this config keeps its journal in a folder: there is no cluster to check");
     };
+    block_on(ask(cluster))
+}
+
+/// What the servers and streams say of themselves.
+pub(super) async fn ask(cluster: &Cluster) -> anyhow::Result<Durability> {
     let mut cluster = cluster.unlock(&environment)?;
     cluster.join_patience = Some(PATIENCE);
-    block_on(async {
-        let checked = journal::check(&cluster).await;
-        checked.context("cannot check the cluster")
-    })
+    let checked = journal::check(&cluster).await;
+    checked.context("cannot check the cluster")
 }
 
 fn show(found: &Durability) -> anyhow::Result<()> {

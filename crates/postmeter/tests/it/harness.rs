@@ -157,6 +157,16 @@ impl Home {
     /// Writes a connections file that sends to `endpoint`.
     pub(crate) fn new(connections: &str, endpoint: &str) -> Home {
         let dir = TempDir::new().expect("a temporary folder");
+        Home::of(dir, connections, endpoint)
+    }
+
+    /// The same on the disk that holds the build: temporary folders may be in memory.
+    pub(crate) fn new_on_disk(connections: &str, endpoint: &str) -> Home {
+        let dir = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary folder");
+        Home::of(dir, connections, endpoint)
+    }
+
+    fn of(dir: TempDir, connections: &str, endpoint: &str) -> Home {
         let home = Home { dir };
         home.write(
             "connections.toml",

@@ -12,6 +12,7 @@ mod cluster_faults;
 mod commands;
 mod conservation;
 mod demo;
+mod doctor;
 mod explain;
 mod faults;
 mod first_only;
