@@ -2,6 +2,7 @@
 //! keeps whatever blocks off the runtime's threads.
 
 mod connections;
+mod erasing;
 mod indexing;
 mod keeping;
 mod records;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
+pub use erasing::{EraseError, Leavings};
 pub use keeping::PutError;
 pub use records::ReadError;
 

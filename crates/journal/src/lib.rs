@@ -38,10 +38,11 @@ pub use index::{ClaimKey, IndexEntry, Term, TermKind};
 pub use jetstream::{
     Access, ClusterConfig, Durability, JoinError, Placement, StreamError, Tls, check, durability,
 };
+pub use journal::{EraseError, Leavings};
 pub use journal::{Journal, PartitionStats, PutError, ReadError, StateError, Stats};
 pub use peers::{Duty, Node, NodeId, Question, Tenure};
 pub use place::{ParsePlaceError, Partition, Place, Seq};
-pub use record::{Affinity, Draft, Entry, Indexed, ReadLimit, Record, Tense, Verdict};
+pub use record::{Affinity, Draft, Entry, Indexed, ReadLimit, Record, Tense, Tombstone, Verdict};
 pub use room::{Health, Unavailable};
 pub use settle::{
     Answer, DeadLetter, DeadLetterFilter, DeadLetterId, NewDeadLetter, Revision, Setting,

@@ -11,6 +11,7 @@ use std::ops::RangeInclusive;
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use crate::index::ClaimKey;
 use crate::place::{Place, Seq};
 
 /// An event that is about to be journaled.
@@ -96,11 +97,29 @@ pub struct Record {
     pub body: Bytes,
 }
 
+/// What is left of a record that was erased: where and when it was, and by what a
+/// repetition of its event is recognised.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tombstone {
+    /// Where it is.
+    pub place: Place,
+    /// When the event arrived.
+    pub received_at: Timestamp,
+    /// The workspace it came from; empty where it was too damaged to tell.
+    pub workspace: String,
+    /// The key of its event.
+    pub key: ClaimKey,
+    /// When it was erased.
+    pub erased_at: Timestamp,
+}
+
 /// What stands at one or more places of the log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Entry {
     /// A record, intact.
     Record(Record),
+    /// A record was here, and was erased.
+    Erased(Tombstone),
     /// Records from `first` to `last` were journaled and cannot be read any more.
     Damaged {
         /// The first place that cannot be read.
@@ -120,6 +139,8 @@ pub enum Indexed {
         /// Whether its event had been seen before.
         verdict: Verdict,
     },
+    /// A record was here, and was erased.
+    Erased(Tombstone),
     /// Records from `first` to `last` were journaled and cannot be read any more.
     Damaged {
         /// The first place that cannot be read.
@@ -133,7 +154,9 @@ impl Entry {
     /// The first place and the last that it stands for.
     pub(crate) fn span(&self) -> (Seq, Seq) {
         match self {
-            Entry::Record(record) => (record.place.seq, record.place.seq),
+            Entry::Record(Record { place, .. }) | Entry::Erased(Tombstone { place, .. }) => {
+                (place.seq, place.seq)
+            }
             Entry::Damaged { first, last } => (*first, *last),
         }
     }
@@ -150,6 +173,7 @@ impl Indexed {
     pub(crate) fn of(entry: Entry, duplicates: &HashMap<Seq, Place>) -> Indexed {
         match entry {
             Entry::Damaged { first, last } => Indexed::Damaged { first, last },
+            Entry::Erased(tombstone) => Indexed::Erased(tombstone),
             Entry::Record(record) => {
                 let earlier = duplicates.get(&record.place.seq).copied();
                 let verdict = earlier.map_or(Verdict::First, Verdict::DuplicateOf);

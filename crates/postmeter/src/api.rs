@@ -14,6 +14,7 @@ mod connections;
 mod draft;
 mod events;
 mod failure;
+mod forget;
 mod import;
 mod letters;
 mod migration;
@@ -75,6 +76,7 @@ fn guarded_routes() -> Vec<Route> {
         workspaces::routes(),
         names::routes(),
         letters::routes(),
+        forget::routes(),
         migration::routes(),
         import::routes(),
     ];

@@ -12,6 +12,7 @@ mod emulate_app_api;
 mod emulate_customerio;
 mod emulate_segment;
 mod export;
+mod forget;
 mod import;
 mod migrate;
 mod nodes;
@@ -53,6 +54,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Cluster(args) => cluster::run(&args.command),
         Command::Nodes(args) => nodes::run(&args),
         Command::DeadLetters(args) => dead_letters::run(args),
+        Command::Forget(args) => forget::run(&args),
         Command::Emulator(args) => match args.command {
             EmulatorCommand::Segment(args) => emulate_segment::run(args),
             EmulatorCommand::Customerio(args) => emulate_customerio::run(&args),

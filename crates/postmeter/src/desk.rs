@@ -6,6 +6,7 @@
 //! list.
 
 mod explain;
+pub(crate) mod forget;
 mod letters;
 mod look;
 mod overview;

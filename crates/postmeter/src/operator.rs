@@ -137,7 +137,7 @@ impl Operator {
                 };
                 let received_at = match self.journal.received_at(oldest).await {
                     // Its age is lost with it; the feed steps over it.
-                    Err(ReadError::Damaged { .. }) => None,
+                    Err(ReadError::Damaged { .. } | ReadError::Erased { .. }) => None,
                     received_at => received_at?,
                 };
                 let age = received_at.map(|at| Timestamp::now().duration_since(at));

@@ -53,6 +53,18 @@ impl Running {
         self.lines().get(id).cloned()
     }
 
+    /// Has every line finish what it has in hand and begin anew with what the journal
+    /// holds now. Waits for the former, which takes an attempt's time at most.
+    pub(crate) async fn renew(&self) {
+        let lines: Vec<Line> = self.lines().values().cloned().collect();
+        for line in &lines {
+            line.stop.cancel();
+        }
+        for line in lines {
+            line.ended.cancelled().await;
+        }
+    }
+
     fn lines(&self) -> std::sync::MutexGuard<'_, BTreeMap<ConnectionId, Line>> {
         // A map of handles is whole whatever its last holder died of.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -93,7 +105,8 @@ fn reconcile(workshop: &Workshop, wanted: &Unlocked, running: &Running, tasks: &
         sending.map(|each| (&each.connection.id, each)).collect();
     let mut leaving = BTreeMap::new();
     lines.retain(|id, line| {
-        let stays = sending.get(id).is_some_and(|each| line.is_for(each));
+        let wanted = sending.get(id).is_some_and(|each| line.is_for(each));
+        let stays = wanted && !line.stop.is_cancelled();
         if !stays {
             line.stop.cancel();
             leaving.insert(id.clone(), line.ended.clone());

@@ -62,6 +62,7 @@ impl Embedded {
         match found.map_err(ReadError::Log)? {
             Lookup::Record(record) => Ok(Some(record)),
             Lookup::Damaged => Err(ReadError::Damaged(place)),
+            Lookup::Erased { at } => Err(ReadError::Erased { place, at }),
             Lookup::Absent => Ok(None),
         }
     }
@@ -280,7 +281,7 @@ impl Embedded {
 
     /// Does what blocks, on a thread that may unless all is done in place; none
     /// when the runtime stopped before it was begun.
-    async fn blocking<T: Send + 'static>(
+    pub(super) async fn blocking<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Embedded) -> T + Send + 'static,
     ) -> Option<T> {
@@ -291,7 +292,7 @@ impl Embedded {
         finished(spawn_blocking(move || work(&engine)).await)
     }
 
-    async fn on_state<T: Send + 'static>(
+    pub(super) async fn on_state<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Embedded) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StateError> {

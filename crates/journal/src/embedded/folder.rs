@@ -7,8 +7,13 @@ use std::path::{Path, PathBuf};
 
 use super::log::{make_folder, sync_folder};
 
-/// The version of everything in the folder. A build opens this one and no newer.
-pub(super) const FORMAT: u32 = 1;
+/// The newest version of everything in the folder. A build opens this one and no newer.
+///
+/// A folder has the version that its contents need. The second knows tombstones: a build
+/// of the first would take one for an event, so it has to refuse the folder.
+const FORMAT: u32 = 2;
+/// What a folder begins with.
+const FIRST_FORMAT: u32 = 1;
 
 const LOCK_FILE: &str = "LOCK";
 const FORMAT_FILE: &str = "FORMAT";
@@ -114,15 +119,14 @@ fn check_format(dir: &Path) -> Result<(), OpenError> {
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound && !holds_data(dir) => {
-            return write_format(dir).map_err(|source| OpenError::Folder {
+            return write_format(dir, FIRST_FORMAT).map_err(|source| OpenError::Folder {
                 dir: dir.to_owned(),
                 source,
             });
         }
         Err(_) => return Err(OpenError::UnknownFormat { path }),
     };
-    let version = text.strip_prefix(FORMAT_PREFIX).map(str::trim_end);
-    match version.and_then(|version| version.parse().ok()) {
+    match version_in(&text) {
         None => Err(OpenError::UnknownFormat { path }),
         Some(found) if found > FORMAT => Err(OpenError::NewerFormat {
             dir: dir.to_owned(),
@@ -138,11 +142,25 @@ fn holds_data(dir: &Path) -> bool {
     dir.join(super::LOG_FOLDER).exists() || dir.join(super::STATE_FOLDER).exists()
 }
 
+fn version_in(text: &str) -> Option<u32> {
+    let version = text.strip_prefix(FORMAT_PREFIX).map(str::trim_end);
+    version.and_then(|version| version.parse().ok())
+}
+
+/// Sees to it that builds which do not know [`FORMAT`] refuse the folder.
+pub(super) fn raise_format(dir: &Path) -> io::Result<()> {
+    let text = fs::read_to_string(dir.join(FORMAT_FILE))?;
+    match version_in(&text) {
+        Some(version) if version >= FORMAT => Ok(()),
+        Some(_) | None => write_format(dir, FORMAT),
+    }
+}
+
 /// The format is on stable storage before anything that has it.
-fn write_format(dir: &Path) -> io::Result<()> {
+fn write_format(dir: &Path, version: u32) -> io::Result<()> {
     let new = dir.join(NEW_FORMAT_FILE);
     let mut file = File::create(&new)?;
-    writeln!(file, "{FORMAT_PREFIX}{FORMAT}")?;
+    writeln!(file, "{FORMAT_PREFIX}{version}")?;
     file.sync_all()?;
     fs::rename(&new, dir.join(FORMAT_FILE))?;
     sync_folder(dir)

@@ -13,6 +13,7 @@
 //! except where a simulation does everything by hand, in one order.
 
 mod engine;
+mod erase;
 pub(crate) mod folder;
 pub(crate) mod log;
 

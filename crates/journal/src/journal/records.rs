@@ -22,6 +22,14 @@ pub enum ReadError {
     /// The record was journaled and cannot be read any more.
     #[error("record {0} is damaged")]
     Damaged(Place),
+    /// The record was journaled, and was erased since.
+    #[error("record {place} was erased at {at}")]
+    Erased {
+        /// Where it was.
+        place: Place,
+        /// When it was erased.
+        at: Timestamp,
+    },
     /// The log cannot be read; trying again may help.
     #[error("cannot read the journal's log")]
     Log(#[source] std::io::Error),

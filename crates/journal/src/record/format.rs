@@ -22,8 +22,17 @@
 //! over precisely. Checksums are CRC-32C. The `1` of the magic is the version of
 //! this layout. Flag 1 says that there is a signer. Flag 2 says that there is an
 //! origin, eight bytes: the seq in the journal that the record was carried over
-//! from. Flag 4 says that the event is history that was brought later. Other flags
-//! are zero.
+//! from. Flag 4 says that the event is history that was brought later. Flag 8
+//! says that the record was erased: there is no signer and no origin, and its body is
+//! a tombstone. Other flags are zero.
+//!
+//! ```text
+//!  0         8       12       28
+//!  +---------+-------+--------+
+//!  | erased  | nanos | key    |
+//!  | seconds |       |        |
+//!  +---------+-------+--------+
+//! ```
 //!
 //! A segment is nothing but records, one after another. So is a pack, where the
 //! first has the seq 1 and all are one group: only the whole log tells its place.
@@ -31,7 +40,8 @@
 use bytes::{Buf as _, BufMut as _, Bytes};
 use jiff::Timestamp;
 
-use super::{Draft, Record, Tense};
+use super::{Affinity, Draft, Entry, Record, Tense, Tombstone};
+use crate::index::ClaimKey;
 use crate::place::{Partition, Place, Seq};
 
 /// The bytes in front of a record's names and body.
@@ -46,6 +56,7 @@ pub(crate) const ORIGIN_BYTES: usize = 8;
 const HAS_SIGNER: u16 = 1;
 const HAS_ORIGIN: u16 = 2;
 const IS_HISTORICAL: u16 = 4;
+const IS_ERASED: u16 = 8;
 
 /// What a record's first bytes say about it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,6 +78,10 @@ pub(crate) struct Header {
 /// The caller has checked the draft's names and body against [`Draft`]'s limits;
 /// what exceeds them is a mistake of ours.
 pub(crate) fn encode(draft: &Draft, seq: Seq, group: Seq, out: &mut Vec<u8>) {
+    encode_flagged(draft, (seq, group), flags(draft), out);
+}
+
+fn encode_flagged(draft: &Draft, (seq, group): (Seq, Seq), flags: u16, out: &mut Vec<u8>) {
     let signer = draft.signed_by.as_deref().unwrap_or_default();
     let body_bytes = u32::try_from(draft.body.len()).expect("bodies are checked to fit");
     let workspace_bytes = u8::try_from(draft.workspace.len()).expect("names are checked to fit");
@@ -88,7 +103,7 @@ pub(crate) fn encode(draft: &Draft, seq: Seq, group: Seq, out: &mut Vec<u8>) {
     rest.put_u32_le(payload_checksum);
     rest.put_u8(workspace_bytes);
     rest.put_u8(signer_bytes);
-    rest.put_u16_le(flags(draft));
+    rest.put_u16_le(flags);
 
     out.extend_from_slice(&MAGIC);
     out.put_u32_le(crc32c::crc32c(&fields));
@@ -97,6 +112,24 @@ pub(crate) fn encode(draft: &Draft, seq: Seq, group: Seq, out: &mut Vec<u8>) {
     out.extend_from_slice(signer.as_bytes());
     out.extend_from_slice(origin);
     out.extend_from_slice(&draft.body);
+}
+
+/// Appends what is left of a record that was erased, in the group that it was in.
+pub(crate) fn encode_erased(tombstone: &Tombstone, group: Seq, out: &mut Vec<u8>) {
+    let mut body = Vec::with_capacity(28);
+    body.put_i64_le(tombstone.erased_at.as_second());
+    body.put_i32_le(tombstone.erased_at.subsec_nanosecond());
+    body.extend_from_slice(tombstone.key.as_bytes());
+    let draft = Draft {
+        received_at: tombstone.received_at,
+        workspace: tombstone.workspace.clone(),
+        signed_by: None,
+        affinity: Affinity::default(),
+        origin: None,
+        tense: Tense::Live,
+        body: body.into(),
+    };
+    encode_flagged(&draft, (tombstone.place.seq, group), IS_ERASED, out);
 }
 
 fn flags(draft: &Draft) -> u16 {
@@ -150,6 +183,30 @@ impl Header {
             } else {
                 0
             }
+    }
+
+    /// Whether the record was erased.
+    pub(crate) fn is_erased(&self) -> bool {
+        self.has(IS_ERASED)
+    }
+
+    /// The record or its tombstone, provided that `payload` is what was written after
+    /// the header.
+    pub(crate) fn entry(&self, payload: Bytes) -> Option<Entry> {
+        let record = self.record(payload)?;
+        if !self.is_erased() {
+            return Some(Entry::Record(record));
+        }
+        let mut body = record.body;
+        let (seconds, nanos) = (body.try_get_i64_le().ok()?, body.try_get_i32_le().ok()?);
+        let key: [u8; 16] = body.as_ref().try_into().ok()?;
+        Some(Entry::Erased(Tombstone {
+            place: record.place,
+            received_at: record.received_at,
+            workspace: record.workspace,
+            key: ClaimKey::new(key),
+            erased_at: Timestamp::new(seconds, nanos).ok()?,
+        }))
     }
 
     /// The record, provided that `payload` is what was written after the header.
@@ -232,6 +289,28 @@ mod tests {
             prop_assert_eq!(record.origin, draft.origin);
             prop_assert_eq!(record.tense, draft.tense);
             prop_assert_eq!(record.body, draft.body);
+        }
+
+        #[test]
+        fn a_tombstone_reads_back_as_it_was_written(
+            seq in 1..u64::MAX,
+            (second, nanos) in (0..4_000_000_000_i64, 0..999_999_999_i32),
+            workspace in "[a-z]{0,80}",
+            key: [u8; 16],
+        ) {
+            let written = Tombstone {
+                place: Place::new(Partition::ZERO, Seq::new(seq)),
+                received_at: Timestamp::new(second, 0).unwrap(),
+                workspace,
+                key: ClaimKey::new(key),
+                erased_at: Timestamp::new(second, nanos).unwrap(),
+            };
+            let mut bytes = Vec::new();
+            encode_erased(&written, Seq::FIRST, &mut bytes);
+            let header = Header::decode(&bytes).unwrap();
+            prop_assert!(header.is_erased());
+            let payload = Bytes::from(bytes).slice(HEADER_BYTES..);
+            prop_assert_eq!(header.entry(payload), Some(Entry::Erased(written)));
         }
 
         #[test]

@@ -62,14 +62,14 @@ pub(crate) struct Derived {
     database: Arc<Database>,
     rows: Keyspace,
     claims: Generations,
-    tables: Tables,
-    young: RwLock<Young>,
+    pub(super) tables: Tables,
+    pub(super) young: RwLock<Young>,
     limits: DerivedLimits,
     watermark: watch::Sender<Option<Seq>>,
     /// The last entry of the cluster's state that is in here.
     position: AtomicU64,
     /// One change at a time: each looks before it writes.
-    writer: Mutex<()>,
+    pub(super) writer: Mutex<()>,
 }
 
 /// The limits that matter here.

@@ -87,6 +87,11 @@ impl Generations {
         write_sorted(&self.keyspace(generation)?, rows)
     }
 
+    /// Where all generations keep their claims.
+    pub(super) fn keyspaces(&self) -> Vec<Keyspace> {
+        read(&self.by_start).values().cloned().collect()
+    }
+
     /// When the newest generation begins.
     pub(super) fn newest(&self) -> Option<Timestamp> {
         let newest = read(&self.by_start).keys().next_back().copied();

@@ -27,12 +27,14 @@ pub(crate) struct Kept {
     pub(super) rows: Keyspace,
     pub(super) letters: Keyspace,
     pub(super) traces: Keyspace,
-    claims: Generations,
+    pub(super) claims: Generations,
     pub(super) settings: watch::Sender<u64>,
     /// Before which record of a partition no trace ends any more.
     pub(super) trimmed: Mutex<BTreeMap<Partition, Seq>>,
     /// One change at a time: each looks before it writes.
     pub(super) writer: Mutex<()>,
+    /// One scrubbing at a time.
+    pub(super) scrubbing: Mutex<()>,
 }
 
 impl Kept {
@@ -50,6 +52,7 @@ impl Kept {
             commits,
         };
         let database = Arc::new(Database::open(dir, allowance)?);
+        database.drop_filling()?;
         let claims = Generations::open(Arc::clone(&database), "first-claims-", first_claims)?;
         let kept = Kept {
             rows: database.rows(),
@@ -60,6 +63,7 @@ impl Kept {
             settings: watch::Sender::new(0),
             trimmed: Mutex::default(),
             writer: Mutex::new(()),
+            scrubbing: Mutex::new(()),
         };
         kept.settings
             .send_replace(kept.number(&[kept::LAST_REVISION])?);

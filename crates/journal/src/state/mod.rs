@@ -10,6 +10,7 @@
 mod burials;
 mod database;
 mod derived;
+mod erase;
 mod generations;
 mod kept;
 pub(crate) mod letters;

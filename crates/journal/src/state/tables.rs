@@ -2,13 +2,14 @@
 //! found by. Each stretch of the log has a keyspace of its own, which is dropped
 //! whole once the log has trimmed all of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::{Arc, RwLock};
 
 use fjall::Keyspace;
 
 use super::database::{Database, Fault, write_sorted};
+use super::erase::is_term_of;
 use super::rows::{self, derived};
 use crate::index::Term;
 use crate::lock::{read, write};
@@ -162,6 +163,64 @@ impl Tables {
         let (key, page) = row.into_inner()?;
         let first = rows::last_number(&key).ok_or(Fault::Row("page"))?;
         Ok(Some((Seq::new(first), page.to_vec())))
+    }
+
+    /// Removes what these records are found by: the tables that know of them are written
+    /// anew, since a removed row would stay in the files, and its removal would be
+    /// another that names it.
+    pub(super) fn erase(&self, doomed: &BTreeSet<Seq>) -> Result<(), Fault> {
+        let tables: Vec<(Seq, Keyspace)> = {
+            let by_first = read(&self.by_first);
+            let tables = by_first.iter();
+            tables
+                .map(|(first, table)| (*first, table.keyspace.clone()))
+                .collect()
+        };
+        for (first, table) in tables {
+            if doomed.range(first..).next().is_some() {
+                self.write_without(doomed, first, &table)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_without(
+        &self,
+        doomed: &BTreeSet<Seq>,
+        first: Seq,
+        table: &Keyspace,
+    ) -> Result<(), Fault> {
+        let (mut fault, mut n_removed) = (None, 0);
+        let numbers = read(&self.by_first);
+        let last = numbers.values().map(|table| table.number).max();
+        drop(numbers);
+        let number = last.map_or(1, |last| last + 1);
+        let keyspace = self.database.keyspace(&format!("{PREFIX}{number}"))?;
+        let rows = table.iter().map_while(|row| match row.into_inner() {
+            Ok((key, value)) => Some((key.to_vec(), value.to_vec())),
+            Err(error) => {
+                fault = Some(error);
+                None
+            }
+        });
+        let kept = rows.filter(|(key, _)| {
+            let removed = is_term_of(key, doomed);
+            n_removed += u64::from(removed);
+            !removed
+        });
+        write_sorted(&keyspace, kept)?;
+        if let Some(error) = fault {
+            return Err(error.into());
+        }
+        if n_removed == 0 {
+            return self.database.drop_keyspace(keyspace);
+        }
+        let mut batch = self.database.batch();
+        let key = rows::of_seq(derived::GENERATION, first);
+        batch.insert(&self.rows, key, number.to_be_bytes());
+        self.database.commit(batch)?;
+        let replaced = write(&self.by_first).insert(first, Table { number, keyspace });
+        replaced.map_or(Ok(()), |table| self.database.drop_keyspace(table.keyspace))
     }
 
     /// Drops every table that ends below `first`.

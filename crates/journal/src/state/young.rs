@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 
+use super::erase::is_term_of;
 use super::rows::{self, derived};
 use crate::index::{ClaimKey, Term};
 use crate::place::{Partition, Place, Seq};
@@ -119,6 +120,12 @@ impl Young {
             .range(prefix.clone()..)
             .take_while(move |key| key.starts_with(&prefix))
             .filter_map(move |key| rows::term_place(key, prefix_bytes))
+    }
+
+    /// Removes what these records are found by.
+    pub(super) fn erase(&mut self, doomed: &BTreeSet<Seq>) {
+        self.terms.retain(|key| !is_term_of(key, doomed));
+        self.term_bytes = self.terms.iter().map(Vec::len).sum();
     }
 
     /// The claims as rows, by the generation that they belong to, each sorted.

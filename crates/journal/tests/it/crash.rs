@@ -387,7 +387,7 @@ fn a_failed_sync_poisons_the_log_until_it_is_opened_anew() {
                     .iter()
                     .filter_map(|entry| match entry {
                         Entry::Record(record) => Some((record.place.seq, &record.body)),
-                        Entry::Damaged { .. } => None,
+                        Entry::Erased(_) | Entry::Damaged { .. } => None,
                     })
                     .collect();
                 let kept = oracle.acknowledged.range(seq(oracle.trimmed)..);

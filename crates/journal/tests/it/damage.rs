@@ -52,6 +52,7 @@ fn summary(log: &Log) -> (Vec<u64>, Vec<(u64, u64)>) {
                 assert_eq!(record.body, body(number - 1, BODY_BYTES));
                 intact.push(number);
             }
+            Entry::Erased(_) => panic!("nothing was erased"),
             Entry::Damaged { first, last } => damaged.push((first.get(), last.get())),
         }
     }

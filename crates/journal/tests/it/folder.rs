@@ -60,7 +60,7 @@ async fn a_journal_of_a_newer_format_is_refused_with_both_versions() {
         error,
         OpenError::NewerFormat {
             found: 7,
-            known: 1,
+            known: 2,
             ..
         }
     ));

@@ -10,6 +10,7 @@ mod deployed;
 mod disk;
 mod durability;
 mod engine;
+mod erase;
 mod folder;
 mod model;
 mod nats;

@@ -385,7 +385,7 @@ impl Model {
         let indexed = journal.read_indexed(place(1), ALL).await.unwrap();
         let up_to = indexed.last().map(|indexed| match indexed {
             Indexed::Record { record, .. } => record.place.seq.get(),
-            Indexed::Damaged { .. } => panic!("nothing is damaged"),
+            Indexed::Erased(_) | Indexed::Damaged { .. } => panic!("nothing is damaged"),
         });
         let expected = (self.indexed >= self.first.max(1)).then_some(self.indexed);
         assert_eq!(up_to, expected);

@@ -118,6 +118,7 @@ pub(crate) async fn read_all(journal: &Journal) -> Vec<Entry> {
 pub(crate) fn records(entries: Vec<Entry>) -> Vec<Record> {
     let records = entries.into_iter().map(|entry| match entry {
         Entry::Record(record) => record,
+        Entry::Erased(tombstone) => panic!("record {} was erased", tombstone.place),
         Entry::Damaged { first, last } => panic!("records {first} to {last} are damaged"),
     });
     records.collect()

@@ -131,8 +131,13 @@ async fn event(State(api): State<Api>, Named(place): Named) -> Result<Response, 
         Failure::not_found(error)
     };
     let at: Place = place.replacen('-', "/", 1).parse().map_err(|_| missing())?;
-    let explained = api.desk.explain(at).await?.ok_or_else(missing)?;
-    Ok(Json(explained).into_response())
+    match api.desk.explain(at).await? {
+        Some(explained) => Ok(Json(explained).into_response()),
+        None => Err(match api.desk.erased_at(at).await {
+            Some(when) => Failure::not_found(format!("record {place} was erased at {when:.3}")),
+            None => missing(),
+        }),
+    }
 }
 
 #[derive(Deserialize)]

@@ -225,6 +225,7 @@ impl Old {
                     let origin = self.origin(record.place.seq, verdict);
                     drafts.push(Chunk::draft(record, origin));
                 }
+                Indexed::Erased(tombstone) => through = tombstone.place.seq.get(),
                 Indexed::Damaged { first, last } => {
                     damaged += last.get() - first.get() + 1;
                     through = last.get();

@@ -1,6 +1,7 @@
 //! What a record is, at a glance: its event, its person, and what became of it.
 
 use console::seen::{Channel, Row, RowEnd, RowKind};
+use jiff::Timestamp;
 use journal::{Place, ReadError, Record, Verdict};
 use shape::{Event, Names, Shaped};
 
@@ -59,10 +60,20 @@ impl Desk {
         connections
     }
 
-    /// The record and what it is; none where it is not kept, or damaged.
+    /// When the record at `place` was erased; none where it was not.
+    pub(crate) async fn erased_at(&self, place: Place) -> Option<Timestamp> {
+        match self.operator.journal.record(place).await {
+            Err(ReadError::Erased { at, .. }) => Some(at),
+            Ok(_) | Err(_) => None,
+        }
+    }
+
+    /// The record and what it is; none where it is not kept, or damaged, or erased.
     pub(super) async fn glance_at(&self, place: Place) -> anyhow::Result<Option<Glance>> {
         let record = match self.operator.journal.record(place).await {
-            Err(ReadError::Damaged(_) | ReadError::UnknownPartition(_)) => None,
+            Err(
+                ReadError::Damaged(_) | ReadError::Erased { .. } | ReadError::UnknownPartition(_),
+            ) => None,
             record => looking(record, "cannot read the record")?,
         };
         match record {

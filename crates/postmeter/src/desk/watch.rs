@@ -73,6 +73,7 @@ impl Desk {
                         from = record.place.seq.get();
                         records.push(record);
                     }
+                    Entry::Erased(tombstone) => from = tombstone.place.seq.get(),
                     Entry::Damaged { last, .. } => from = last.get(),
                 }
             }

@@ -37,6 +37,8 @@ pub(crate) enum SkipCause {
     Unusable,
     /// It was settled before it was carried over from another journal.
     Settled,
+    /// It was erased, before or after it was sent.
+    Erased,
 }
 
 impl End {
@@ -48,6 +50,7 @@ impl End {
             End::Skipped(SkipCause::NotFirst) => "skipped_not_first",
             End::Skipped(SkipCause::Unusable) => "skipped_unusable",
             End::Skipped(SkipCause::Settled) => "skipped_settled",
+            End::Skipped(SkipCause::Erased) => "skipped_erased",
             End::Buried => "buried",
         }
     }

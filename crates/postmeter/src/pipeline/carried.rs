@@ -101,7 +101,7 @@ impl Feed {
     ) -> anyhow::Result<bool> {
         let origins = page.iter().filter_map(|indexed| match indexed {
             Indexed::Record { record, .. } => record.origin,
-            Indexed::Damaged { .. } => None,
+            Indexed::Erased(_) | Indexed::Damaged { .. } => None,
         });
         let Some(newest) = origins.max() else {
             return Ok(true);
@@ -226,6 +226,7 @@ impl Feed {
 fn end_of(entry: &Entry) -> Seq {
     match entry {
         Entry::Record(record) => record.place.seq,
+        Entry::Erased(tombstone) => tombstone.place.seq,
         Entry::Damaged { last, .. } => *last,
     }
 }

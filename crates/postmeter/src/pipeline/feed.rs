@@ -185,6 +185,13 @@ impl Feed {
                         Err(end) => self.end_at_once(hand, &record, end),
                     }
                 }
+                Indexed::Erased(tombstone) => {
+                    last = Some(tombstone.place.seq);
+                    if *tombstone.workspace == *self.connection.workspace {
+                        let end = End::Skipped(SkipCause::Erased);
+                        hand.ends.push((tombstone.received_at, end));
+                    }
+                }
                 Indexed::Damaged { last: seq, .. } => last = Some(seq),
             }
         }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use jiff::Timestamp;
 use journal::{Duty, Entry, IndexEntry, Journal, NewDeadLetter, Partition, Place, ReadLimit};
-use journal::{Record, Seq, Term, TermKind, Verdict};
+use journal::{Record, Seq, Term, TermKind, Tombstone, Verdict};
 use shape::{Event, EventKey};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
@@ -81,22 +81,33 @@ impl Indexer {
         if entries.is_empty() {
             return Ok(false);
         }
-        let mut records = Vec::with_capacity(entries.len());
+        let (mut seen, mut told) = (Vec::new(), Vec::with_capacity(entries.len()));
         for entry in entries {
-            match entry {
-                Entry::Record(record) => records.push(record),
-                Entry::Damaged { first, last } => self.report(first, last),
-            }
+            let (workspace, (code, index_entry)) = match entry {
+                Entry::Record(record) => {
+                    let entry = index_entry(&record);
+                    (record.workspace, entry)
+                }
+                Entry::Erased(tombstone) => {
+                    let entry = index_entry_of(&tombstone);
+                    (tombstone.workspace, entry)
+                }
+                Entry::Damaged { first, last } => {
+                    self.report(first, last);
+                    continue;
+                }
+            };
+            seen.push((workspace, code, index_entry.seq, index_entry.received_at));
+            told.push(index_entry);
         }
-        let (codes, entries): (Vec<u8>, _) = records.iter().map(index_entry).unzip();
-        let verdicts = self.journal.index(self.partition, entries).await;
+        let verdicts = self.journal.index(self.partition, told).await;
         let verdicts = verdicts.context("cannot write the index")?;
-        let page = records.iter().zip(codes).zip(verdicts);
-        let page = page.map(|((record, code), verdict)| Seen {
-            seq: record.place.seq,
-            received_at: record.received_at,
-            workspace: &record.workspace,
-            code,
+        let page = seen.iter().zip(verdicts);
+        let page = page.map(|((workspace, code, seq, received_at), verdict)| Seen {
+            seq: *seq,
+            received_at: *received_at,
+            workspace,
+            code: *code,
             is_repeat: matches!(verdict, Verdict::DuplicateOf(_)),
         });
         let page: Vec<Seen<'_>> = page.collect();
@@ -134,6 +145,18 @@ fn index_entry(record: &Record) -> (u8, IndexEntry) {
         burial,
     };
     (code, entry)
+}
+
+/// The same of a record that was erased: a repetition of its event is still one.
+fn index_entry_of(tombstone: &Tombstone) -> (u8, IndexEntry) {
+    let entry = IndexEntry {
+        seq: tombstone.place.seq,
+        received_at: tombstone.received_at,
+        key: tombstone.key,
+        terms: Vec::new(),
+        burial: None,
+    };
+    (event_code_of(None), entry)
 }
 
 fn terms(event: &Event<'_>) -> Vec<Term> {

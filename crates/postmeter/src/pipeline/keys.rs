@@ -3,7 +3,7 @@
 //! The journal claims keys, not words. A key is the head of a SHA-256 over parts
 //! that are separated unambiguously, so two events of two workspaces never meet.
 
-use journal::{Affinity, ClaimKey};
+use journal::{Affinity, ClaimKey, Place};
 use sha2::{Digest as _, Sha256};
 use shape::{Event, EventKey, Occurrence};
 
@@ -15,6 +15,11 @@ pub(crate) fn of_event(workspace: &str, event: &EventKey) -> ClaimKey {
 /// The key that the first record of an occurrence claims, within its connection.
 pub(crate) fn of_occurrence(occurrence: &Occurrence) -> ClaimKey {
     digest(&[occurrence.to_string().as_bytes()])
+}
+
+/// The key of a record that cannot be read: no event has it.
+pub(crate) fn of_place(place: Place) -> ClaimKey {
+    digest(&[b"unreadable", place.to_string().as_bytes()])
 }
 
 /// What keeps an event in one partition with its repetitions, and with all that

@@ -16,6 +16,7 @@ mod doctor;
 mod explain;
 mod faults;
 mod first_only;
+mod forget;
 mod harness;
 mod held;
 mod history;

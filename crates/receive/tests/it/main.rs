@@ -85,7 +85,7 @@ impl Stage {
         let entries = self.journal.read(from, limit).await.unwrap();
         let body = |entry| match entry {
             Entry::Record(record) => record.body,
-            Entry::Damaged { .. } => panic!("a fresh journal has no damage"),
+            Entry::Erased(_) | Entry::Damaged { .. } => panic!("a fresh journal has no damage"),
         };
         entries.into_iter().map(body).collect()
     }

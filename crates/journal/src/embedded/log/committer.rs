@@ -16,6 +16,7 @@ use super::Shared;
 use super::segments::{Segment, segment_name};
 use super::storage::StoredFile;
 use crate::append::{AppendError, Job, Stored};
+use crate::lock::lock;
 use crate::place::{Partition, Place, Seq};
 use crate::record::format;
 
@@ -101,7 +102,9 @@ impl Committer {
             return;
         }
         let offsets = self.encode(&group);
-        match self.write(&offsets) {
+        let shared = Arc::clone(&self.shared);
+        let closed = lock(&shared.closed);
+        match self.write(&offsets, *closed) {
             Ok(()) => self.acknowledge(group),
             Err(Failure::Write(cause)) => {
                 warn!("cannot write to the journal's log, will try a new segment: {cause}");
@@ -133,11 +136,13 @@ impl Committer {
         offsets
     }
 
-    /// Brings the buffer onto stable storage.
-    fn write(&mut self, offsets: &[u64]) -> Result<(), Failure> {
+    /// Brings the buffer onto stable storage, in a segment behind those `closed`.
+    fn write(&mut self, offsets: &[u64], closed: Seq) -> Result<(), Failure> {
         let bytes = self.buffer.len() as u64;
         let limit = self.shared.segment_bytes;
-        let full = |active: &mut Active| active.segment.bytes() + bytes > limit;
+        let full = |active: &mut Active| {
+            active.segment.bytes() + bytes > limit || active.segment.first <= closed
+        };
         if self.active.take_if(full).is_some() {
             info!("finished a segment before record {}", self.next);
         }

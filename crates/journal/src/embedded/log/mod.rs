@@ -15,6 +15,7 @@
 
 mod committer;
 mod damage;
+mod erase;
 mod read;
 mod recover;
 mod segments;
@@ -41,7 +42,7 @@ pub(crate) use storage::{Disk, make_folder, sync_folder};
 use self::committer::Committer;
 use self::damage::Damage;
 use self::recover::{Tail, recover_tail};
-use self::segments::{Segment, Segments, parse_segment_name, segment_name};
+use self::segments::{Segment, Segments, is_rewritten_name, parse_segment_name, segment_name};
 use crate::append::{Job, Permit, Queue};
 use crate::config::Config;
 use crate::lock::lock;
@@ -83,6 +84,9 @@ struct Shared {
     /// When the newest record arrived, in seconds; the least when none is known.
     newest_second: AtomicI64,
     damage: Mutex<Damage>,
+    /// The last segment that nothing is written to any more, by its first record. The
+    /// committer holds it from the moment it looks until it has acknowledged.
+    closed: Mutex<Seq>,
 }
 
 /// What the log holds, in numbers.
@@ -145,6 +149,7 @@ impl Log {
             durable: watch::Sender::new(last),
             newest_second: AtomicI64::new(newest),
             damage: Mutex::default(),
+            closed: Mutex::new(Seq::ZERO),
         });
         // Room is claimed before anything is sent, so the queue is never full.
         let (sender, jobs) = sync_channel(config.queue_records);
@@ -222,6 +227,9 @@ impl Drop for Log {
 fn load(storage: &Arc<dyn Storage>, segments: &Segments, floor: Seq) -> io::Result<(Tail, u64)> {
     let mut listed = Vec::new();
     for file in storage.list()? {
+        if is_rewritten_name(&file.name) {
+            storage.unlink(&file.name)?; // its original is there, and whole
+        }
         if let Some(first) = parse_segment_name(&file.name) {
             listed.push((first, file.bytes));
         }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tracing::error;
 
 use super::Log;
-use super::segments::Holding;
+use super::segments::{Holding, Opened};
 use super::walk::Walk;
 use crate::lock::lock;
 use crate::place::Seq;
@@ -61,6 +61,11 @@ pub(crate) enum Lookup {
     Record(Record),
     /// It was journaled and cannot be read any more.
     Damaged,
+    /// It was journaled and erased.
+    Erased {
+        /// When.
+        at: Timestamp,
+    },
     /// It is not there yet, or not any more.
     Absent,
 }
@@ -101,6 +106,9 @@ impl Log {
         Ok(match self.read(seq, seq, limit)?.into_iter().next() {
             Some(Entry::Record(record)) if record.place.seq == seq => Lookup::Record(record),
             Some(Entry::Damaged { first, .. }) if first == seq => Lookup::Damaged,
+            Some(Entry::Erased(tombstone)) if tombstone.place.seq == seq => Lookup::Erased {
+                at: tombstone.erased_at,
+            },
             _ => Lookup::Absent,
         })
     }
@@ -111,7 +119,7 @@ impl Log {
         if known.is_some() {
             return Ok(known);
         }
-        let Some(file) = self.shared.segments.file(&holding.segment)? else {
+        let Opened::File(file) = self.shared.segments.file(&holding.segment)? else {
             return Ok(None);
         };
         let end = holding.end.unwrap_or(self.durable_seq().next());
@@ -130,9 +138,11 @@ impl Log {
         gathered: &mut Gathered,
     ) -> io::Result<Seq> {
         let segment = &holding.segment;
-        let Some(file) = self.shared.segments.file(segment)? else {
-            // Trimmed meanwhile: what is kept begins further up.
-            return Ok(wanted.end);
+        let file = match self.shared.segments.file(segment)? {
+            Opened::File(file) => file,
+            // What is kept begins further up.
+            Opened::Trimmed => return Ok(wanted.end),
+            Opened::Replaced => return Ok(wanted.start),
         };
         // What lies before it was trimmed meanwhile, too.
         let mut at = wanted.start.max(segment.first);
@@ -154,8 +164,9 @@ impl Log {
                 at = seq;
             }
             if gathered.has_room() {
-                match walk.record(&found)? {
-                    Some(record) => gathered.push(record),
+                match walk.entry(&found)? {
+                    Some(Entry::Record(record)) => gathered.push(record),
+                    Some(erased) => gathered.entries.push(erased),
                     None => gathered.push_damage(seq, seq),
                 }
                 if !gathered.full {

@@ -46,9 +46,9 @@ pub(super) fn recover_tail(file: &Arc<dyn StoredFile>, first: Seq, floor: Seq) -
     };
     let mut durable_below = tail.last.next();
     while let Some(found) = walk.step()? {
-        let Some(record) = walk.record(&found)? else {
+        if walk.entry(&found)?.is_none() {
             continue;
-        };
+        }
         if found.header.group > durable_below {
             durable_below = found.header.group;
             tail.last = durable_below.previous();
@@ -57,7 +57,7 @@ pub(super) fn recover_tail(file: &Arc<dyn StoredFile>, first: Seq, floor: Seq) -
             tail.last = found.header.seq;
         }
         if found.header.seq <= tail.last {
-            tail.received_at = Some(record.received_at);
+            tail.received_at = Some(found.header.received_at);
         }
     }
     Ok(tail)

@@ -18,6 +18,8 @@ const SUFFIX: &str = ".log";
 const SEQ_DIGITS: usize = 20;
 /// The most segments that are held open for reading.
 const MAX_OPEN_FILES: usize = 32;
+/// What stands behind the name of a segment that is being written anew.
+const REWRITTEN_SUFFIX: &str = ".new";
 /// How far apart the remembered offsets of a segment are, at least.
 const MARK_EVERY_BYTES: u64 = 64 * 1024;
 
@@ -95,6 +97,16 @@ pub(super) struct Holding {
     pub(super) end: Option<Seq>,
 }
 
+/// What became of the file that a segment was in.
+pub(super) enum Opened {
+    /// It is there.
+    File(Arc<dyn StoredFile>),
+    /// The log has let go of it.
+    Trimmed,
+    /// Another segment has its place, with the same records or their tombstones.
+    Replaced,
+}
+
 /// All segments of a log, upwards.
 pub(super) struct Segments {
     storage: Arc<dyn Storage>,
@@ -170,40 +182,67 @@ impl Segments {
             .sum()
     }
 
-    /// The segment's file; none when it has been trimmed meanwhile.
-    pub(super) fn file(&self, segment: &Segment) -> io::Result<Option<Arc<dyn StoredFile>>> {
-        if let Some(file) = self.already_open(segment.first) {
-            return Ok(Some(file));
+    /// The segment's file. It is this very segment's, whose marks fit to it, or none.
+    pub(super) fn file(&self, segment: &Arc<Segment>) -> io::Result<Opened> {
+        let mut inner = lock(&self.inner);
+        match inner.by_first.get(&segment.first) {
+            None => return Ok(Opened::Trimmed),
+            Some(there) if !Arc::ptr_eq(there, segment) => return Ok(Opened::Replaced),
+            Some(_) => (),
+        }
+        if let Some(file) = inner.already_open(segment.first) {
+            return Ok(Opened::File(file));
         }
         match self.storage.open(&segment_name(segment.first)) {
             Ok(file) => {
-                self.keep_open(segment.first, Arc::clone(&file));
-                Ok(Some(file))
+                inner.keep_open(segment.first, Arc::clone(&file));
+                Ok(Opened::File(file))
             }
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Opened::Trimmed),
             Err(error) => Err(error),
         }
     }
 
-    fn already_open(&self, first: Seq) -> Option<Arc<dyn StoredFile>> {
+    /// Has `rename` put another file of so many bytes in the place of the segment's.
+    /// Who has the old one open reads on in it; nobody meets one with the other's marks.
+    pub(super) fn replace(
+        &self,
+        segment: &Segment,
+        bytes: u64,
+        rename: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<()> {
+        let replacement = Segment::new(segment.first, bytes);
+        *lock(&replacement.begun_at) = *lock(&segment.begun_at);
         let mut inner = lock(&self.inner);
-        let index = inner.open.iter().position(|(open, _)| *open == first)?;
-        let used = inner.open.remove(index)?;
-        let file = Arc::clone(&used.1);
-        inner.open.push_back(used);
-        Some(file)
+        rename()?;
+        inner.open.retain(|(open, _)| *open != segment.first);
+        inner.by_first.insert(segment.first, Arc::new(replacement));
+        Ok(())
     }
 
     /// Holds `file` open, and closes the one that was not used for longest when
     /// there are too many.
     pub(super) fn keep_open(&self, first: Seq, file: Arc<dyn StoredFile>) {
         let mut inner = lock(&self.inner);
-        if !inner.by_first.contains_key(&first) {
-            return;
+        if inner.by_first.contains_key(&first) {
+            inner.keep_open(first, file);
         }
-        inner.open.push_back((first, file));
-        if inner.open.len() > MAX_OPEN_FILES {
-            inner.open.pop_front();
+    }
+}
+
+impl Inner {
+    fn already_open(&mut self, first: Seq) -> Option<Arc<dyn StoredFile>> {
+        let index = self.open.iter().position(|(open, _)| *open == first)?;
+        let used = self.open.remove(index)?;
+        let file = Arc::clone(&used.1);
+        self.open.push_back(used);
+        Some(file)
+    }
+
+    fn keep_open(&mut self, first: Seq, file: Arc<dyn StoredFile>) {
+        self.open.push_back((first, file));
+        if self.open.len() > MAX_OPEN_FILES {
+            self.open.pop_front();
         }
     }
 }
@@ -211,6 +250,17 @@ impl Segments {
 /// The name of the segment that begins with `first`.
 pub(super) fn segment_name(first: Seq) -> String {
     format!("{:0SEQ_DIGITS$}{SUFFIX}", first.get())
+}
+
+/// The name of what is to replace the segment that begins with `first`.
+pub(super) fn rewritten_name(first: Seq) -> String {
+    format!("{}{REWRITTEN_SUFFIX}", segment_name(first))
+}
+
+/// Whether a file of this name was to replace a segment.
+pub(super) fn is_rewritten_name(name: &str) -> bool {
+    let original = name.strip_suffix(REWRITTEN_SUFFIX);
+    original.is_some_and(|original| parse_segment_name(original).is_some())
 }
 
 /// The first seq of the segment with this name; none when it is another file's.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::storage::StoredFile;
 use crate::place::Seq;
-use crate::record::Record;
+use crate::record::Entry;
 use crate::record::format::{HEADER_BYTES, Header, MAGIC};
 
 /// Where a walk begins and where it ends.
@@ -31,6 +31,13 @@ pub(super) struct Found {
     pub(super) header: Header,
     /// The first byte of the header.
     pub(super) offset: u64,
+}
+
+impl Found {
+    /// The first byte behind the record.
+    pub(super) fn end(&self) -> u64 {
+        self.offset + HEADER_BYTES as u64 + self.header.payload_bytes() as u64
+    }
 }
 
 /// A walk through one segment, strictly upwards.
@@ -68,21 +75,22 @@ impl Walk {
             None => self.search()?,
         };
         if let Some(Found { header, offset }) = found {
-            self.span.offset = offset + HEADER_BYTES as u64 + header.payload_bytes() as u64;
+            self.span.offset = Found { header, offset }.end();
             self.span.from = header.seq.next();
         }
         Ok(found)
     }
 
-    /// The record that was just found; none when its names or body are damaged.
-    pub(super) fn record(&mut self, found: &Found) -> io::Result<Option<Record>> {
+    /// What was just found, a record or its tombstone; none when its names or body are
+    /// damaged.
+    pub(super) fn entry(&mut self, found: &Found) -> io::Result<Option<Entry>> {
         let payload_bytes = found.header.payload_bytes();
         let bytes = self.bytes_at(found.offset, HEADER_BYTES + payload_bytes)?;
         let end = HEADER_BYTES + payload_bytes;
         if bytes.len() < end {
             return Ok(None);
         }
-        Ok(found.header.record(bytes.slice(HEADER_BYTES..end)))
+        Ok(found.header.entry(bytes.slice(HEADER_BYTES..end)))
     }
 
     /// The header at `offset`, if there is one that can belong here.

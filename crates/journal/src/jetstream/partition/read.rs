@@ -15,7 +15,7 @@ use crate::jetstream::wire::WireError;
 use crate::journal::ReadError;
 use crate::lock::lock;
 use crate::place::{Place, Seq};
-use crate::record::{Entry, Indexed, ReadLimit, Record};
+use crate::record::{Entry, Indexed, ReadLimit, Record, Tombstone};
 
 /// About how many records a page has.
 pub(super) const PAGE_RECORDS: usize = 1000;
@@ -93,6 +93,12 @@ impl Partition {
             None => Ok(None),
             Some(Entry::Record(record)) => Ok(Some(record)),
             Some(Entry::Damaged { .. }) => Err(ReadError::Damaged(Place::new(self.number, seq))),
+            Some(Entry::Erased(Tombstone {
+                place, erased_at, ..
+            })) => Err(ReadError::Erased {
+                place,
+                at: erased_at,
+            }),
         }
     }
 
@@ -228,6 +234,10 @@ fn within(entry: Entry, from: Seq, end: Seq) -> Option<Entry> {
             let seq = record.place.seq;
             (from <= seq && seq <= end).then_some(Entry::Record(record))
         }
+        Entry::Erased(tombstone) => {
+            let seq = tombstone.place.seq;
+            (from <= seq && seq <= end).then_some(Entry::Erased(tombstone))
+        }
         Entry::Damaged { first, last } => {
             let (first, last) = (first.max(from), last.min(end));
             (first <= last).then_some(Entry::Damaged { first, last })
@@ -241,6 +251,6 @@ fn size(entry: &Entry) -> usize {
             let signer = record.signed_by.as_ref().map_or(0, String::len);
             record.body.len() + record.workspace.len() + signer
         }
-        Entry::Damaged { .. } => 0,
+        Entry::Damaged { .. } | Entry::Erased(_) => 0,
     }
 }

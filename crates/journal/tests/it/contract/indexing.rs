@@ -99,7 +99,7 @@ pub(crate) async fn reading_indexed_ends_at_the_watermark_and_tells_the_verdicts
         .into_iter()
         .map(|indexed| match indexed {
             Indexed::Record { record, verdict } => (record.place, verdict),
-            Indexed::Damaged { .. } => panic!("nothing is damaged"),
+            Indexed::Erased(_) | Indexed::Damaged { .. } => panic!("nothing is damaged"),
         })
         .collect();
     let expected = [

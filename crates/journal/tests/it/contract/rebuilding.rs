@@ -50,7 +50,7 @@ pub(crate) async fn index_all(journal: &Journal) {
         }
         let records = entries.iter().filter_map(|entry| match entry {
             Entry::Record(record) => Some(index_entry(record)),
-            Entry::Damaged { .. } => None,
+            Entry::Erased(_) | Entry::Damaged { .. } => None,
         });
         journal.index(P, records.collect()).await.unwrap();
     }
