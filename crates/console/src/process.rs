@@ -9,7 +9,7 @@ use journal::{DeadLetterId, Place};
 
 use crate::seen::{
     AuditLine, Changed, Enabling, Explained, Filter, History, LetterSeen, Letters, Lookup,
-    Overview, Preview, Retried, Row, Span, Watched,
+    Overview, Preview, ReplayAsked, ReplayPreview, ReplaySeen, Retried, Row, Span, Steer, Watched,
 };
 
 /// Something could not be found out or done just now. The text is for a person.
@@ -174,6 +174,36 @@ pub trait Process: Clone + Send + Sync + 'static {
     /// Reads a workspace's names anew.
     fn refresh_names(&self, workspace: &str)
     -> impl Future<Output = Result<(), NotChanged>> + Send;
+
+    /// Every replay that is kept, newest first.
+    fn replays(&self) -> impl Future<Output = Result<Vec<ReplaySeen>, Trouble>> + Send;
+
+    /// One replay; none where it is not kept.
+    fn replay(
+        &self,
+        number: u64,
+    ) -> impl Future<Output = Result<Option<ReplaySeen>, Trouble>> + Send;
+
+    /// What a replay would do. Looks at a bounded number of records, for a bounded
+    /// time.
+    fn preview_replay(
+        &self,
+        asked: &ReplayAsked,
+    ) -> impl Future<Output = Result<ReplayPreview, NotChanged>> + Send;
+
+    /// Begins a replay, durably.
+    fn start_replay(
+        &self,
+        asked: &ReplayAsked,
+    ) -> impl Future<Output = Result<ReplaySeen, NotChanged>> + Send;
+
+    /// Pauses, resumes or cancels a replay, durably. One that stands so already
+    /// stays as it is.
+    fn steer_replay(
+        &self,
+        number: u64,
+        steer: Steer,
+    ) -> impl Future<Output = Result<ReplaySeen, NotChanged>> + Send;
 
     /// Sends dead letters again, with the connection's options of now.
     fn retry(&self, which: Which) -> impl Future<Output = Result<Retried, NotChanged>> + Send;

@@ -11,6 +11,7 @@ pub mod filter;
 mod history;
 mod letter;
 mod overview;
+mod replay;
 
 pub use change::{AuditLine, Changed, Enabling, Origin};
 pub use event::{
@@ -22,4 +23,8 @@ pub use letter::{LetterGroup, LetterSeen, Letters, Retried};
 pub use overview::{
     Assurance, ConnectionSeen, JournalSeen, KeySeen, LineState, NamesSeen, NodeSeen, Overview,
     WorkspaceSeen, WorkspaceState,
+};
+pub use replay::{
+    Difference, ReplayAsked, ReplayCounts, ReplayPreview, ReplaySample, ReplaySeen, ReplayState,
+    Steer,
 };

@@ -17,7 +17,7 @@ use crate::form::encoded;
 use crate::process::{NotChanged, Process, Standing, TestSent, Trouble, Which};
 use crate::seen::{
     AuditLine, Changed, Enabling, Explained, Filter, History, LetterSeen, Letters, Lookup,
-    Overview, Preview, Retried, Row, Span, Watched,
+    Overview, Preview, ReplayAsked, ReplayPreview, ReplaySeen, Retried, Row, Span, Steer, Watched,
 };
 use crate::{Access, router};
 
@@ -320,6 +320,31 @@ impl Process for Trial {
 
     async fn refresh_names(&self, workspace: &str) -> Result<(), NotChanged> {
         self.act(format!("refresh the names of {workspace}"), |_| ())
+    }
+
+    async fn replays(&self) -> Result<Vec<ReplaySeen>, Trouble> {
+        self.look(|scene| scene.replays.clone())
+    }
+
+    async fn replay(&self, number: u64) -> Result<Option<ReplaySeen>, Trouble> {
+        self.look(|scene| {
+            let mut replays = scene.replays.iter();
+            replays.find(|replay| replay.number == number).cloned()
+        })
+    }
+
+    async fn preview_replay(&self, asked: &ReplayAsked) -> Result<ReplayPreview, NotChanged> {
+        self.act(format!("preview {asked:?}"), |_| preview(asked))
+    }
+
+    async fn start_replay(&self, asked: &ReplayAsked) -> Result<ReplaySeen, NotChanged> {
+        self.act(format!("start {asked:?}"), |_| replay(7))
+    }
+
+    async fn steer_replay(&self, number: u64, steer: Steer) -> Result<ReplaySeen, NotChanged> {
+        self.act(format!("{} replay {number}", steer.word()), |_| {
+            replay(number)
+        })
     }
 
     async fn retry(&self, which: Which) -> Result<Retried, NotChanged> {

@@ -19,6 +19,7 @@ mod import;
 mod letters;
 mod migration;
 mod names;
+mod replays;
 mod route;
 mod workspaces;
 
@@ -77,6 +78,7 @@ fn guarded_routes() -> Vec<Route> {
         names::routes(),
         letters::routes(),
         forget::routes(),
+        replays::routes(),
         migration::routes(),
         import::routes(),
     ];

@@ -1,5 +1,8 @@
 //! The command line: what may be written, and the help that says so.
 
+mod app_api;
+mod replay;
+
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
@@ -7,6 +10,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use emulator::segment::KeyState;
+
+pub(crate) use self::app_api::AppApiArgs;
+pub(crate) use self::replay::{NewReplay, ReplayArgs, ReplayCommand, SteeredReplay};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -72,6 +78,9 @@ pub(crate) enum Command {
     /// Erase a person from a running server's journal, after showing what there is
     #[command(after_help = FORGET_HELP)]
     Forget(ForgetArgs),
+    /// Send again what the journal has: by filter and time, with a preview
+    #[command(after_help = replay::EXAMPLES)]
+    Replay(ReplayArgs),
     /// Run a stand-in for Segment or for Customer.io
     Emulator(EmulatorArgs),
     /// Print a completion script for a shell
@@ -493,28 +502,8 @@ pub(crate) enum EmulatorCommand {
     #[command(after_help = CUSTOMERIO_EXAMPLES)]
     Customerio(CustomerioArgs),
     /// Stand in for the lists of Customer.io's App API that say what ids are called
-    #[command(after_help = APP_API_EXAMPLES)]
+    #[command(after_help = app_api::EXAMPLES)]
     AppApi(AppApiArgs),
-}
-
-const APP_API_EXAMPLES: &str = "\
-Examples:
-  postmeter emulator app-api --key env:CIO_APP_API_KEY
-  curl -s -X PUT -H 'Content-Type: application/json' -d '{\"status\": 500}' \\
-      127.0.0.1:9200/emulator/fault
-  curl -s 127.0.0.1:9200/emulator/requests";
-
-#[derive(Debug, Args)]
-pub(crate) struct AppApiArgs {
-    /// Where to listen; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9200")]
-    pub(crate) listen: SocketAddr,
-    /// The key to ask for, as `env:NAME` or `file:PATH`
-    #[arg(long, value_name = "SECRET")]
-    pub(crate) key: connections::SecretRef,
-    /// List what this JSON file says; left out: names for the simulated campaign's ids
-    #[arg(long, value_name = "FILE")]
-    pub(crate) names: Option<PathBuf>,
 }
 
 const SEGMENT_EXAMPLES: &str = "\

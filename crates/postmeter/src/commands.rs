@@ -16,6 +16,7 @@ mod forget;
 mod import;
 mod migrate;
 mod nodes;
+mod replay;
 mod send_test;
 mod serve;
 mod shape;
@@ -55,6 +56,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Nodes(args) => nodes::run(&args),
         Command::DeadLetters(args) => dead_letters::run(args),
         Command::Forget(args) => forget::run(&args),
+        Command::Replay(args) => replay::run(args),
         Command::Emulator(args) => match args.command {
             EmulatorCommand::Segment(args) => emulate_segment::run(args),
             EmulatorCommand::Customerio(args) => emulate_customerio::run(&args),

@@ -10,8 +10,13 @@ pub(crate) mod forget;
 mod letters;
 mod look;
 mod overview;
+mod replays;
 mod search;
 mod watch;
+
+pub(crate) use self::explain::call_seen;
+pub(crate) use self::look::row;
+pub(crate) use self::replays::Before;
 
 use std::time::Duration;
 
@@ -19,7 +24,7 @@ use anyhow::Context as _;
 use connections::{Connection, Connections, Edit, SecretRef};
 use console::seen::{
     AuditLine, Changed, Enabling, Explained, Filter, History, LetterSeen, Letters, Lookup, Origin,
-    Overview, Preview, Retried, Row, Span, Watched,
+    Overview, Preview, ReplayAsked, ReplayPreview, ReplaySeen, Retried, Row, Span, Steer, Watched,
 };
 use console::{NotChanged, Process, Standing, TestSent, Trouble, Which};
 use jiff::Timestamp;
@@ -203,6 +208,26 @@ impl Process for Desk {
 
     async fn refresh_names(&self, workspace: &str) -> Result<(), NotChanged> {
         self.read_names_again(workspace)
+    }
+
+    async fn replays(&self) -> Result<Vec<ReplaySeen>, Trouble> {
+        self.replays_seen().await.map_err(trouble)
+    }
+
+    async fn replay(&self, number: u64) -> Result<Option<ReplaySeen>, Trouble> {
+        self.replay_seen(number).await.map_err(trouble)
+    }
+
+    async fn preview_replay(&self, asked: &ReplayAsked) -> Result<ReplayPreview, NotChanged> {
+        self.replay_previewed(asked).await
+    }
+
+    async fn start_replay(&self, asked: &ReplayAsked) -> Result<ReplaySeen, NotChanged> {
+        self.replay_started(asked).await
+    }
+
+    async fn steer_replay(&self, number: u64, steer: Steer) -> Result<ReplaySeen, NotChanged> {
+        self.replay_steered(number, steer).await
     }
 
     async fn retry(&self, which: Which) -> Result<Retried, NotChanged> {

@@ -16,6 +16,7 @@ mod nodes;
 mod observe;
 mod operator;
 mod pipeline;
+mod replay;
 mod retry;
 mod secrets;
 mod serve;

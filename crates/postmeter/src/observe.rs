@@ -213,6 +213,17 @@ impl Observer {
         }
     }
 
+    /// Calls of replays ended: so many accepted, so many refused.
+    pub(crate) fn replayed(&self, connection: &str, (accepted, refused): (u64, u64)) {
+        self.count(|| {
+            for (end, n) in [("accepted", accepted), ("refused", refused)] {
+                let name = connection.to_owned();
+                counter!("postmeter_replayed_calls_total", "connection" => name, "end" => end)
+                    .increment(n);
+            }
+        });
+    }
+
     /// How far a connection is behind, taken now and then.
     pub(crate) fn lag(&self, connection: &str, lag: Lag) {
         let (name, again) = (connection.to_owned(), connection.to_owned());
@@ -314,6 +325,10 @@ fn describe() {
     describe_counter!(
         "postmeter_attempts_total",
         "POSTs to a destination, by status"
+    );
+    describe_counter!(
+        "postmeter_replayed_calls_total",
+        "Calls that replays sent again, by how they ended"
     );
     describe_gauge!(
         "postmeter_lag_records",

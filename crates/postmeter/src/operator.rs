@@ -23,6 +23,7 @@ pub(crate) use self::decide::{Apply, ApplyError, follow};
 use crate::duties::Duties;
 use crate::names::{self, Directory};
 use crate::observe::Lag;
+use crate::replay::Replays;
 use crate::supervisor::Running;
 use crate::trial::{self, Tested};
 
@@ -34,6 +35,7 @@ pub(crate) struct Operator {
     pub(crate) duties: Duties,
     pub(crate) names: Directory,
     pub(crate) audit: Audit,
+    pub(crate) replays: Replays,
     settings: Settings,
     policy: dispatch::Policy,
     decided: watch::Sender<Arc<Unlocked>>,
@@ -58,6 +60,7 @@ impl Operator {
         let nothing = Unlocked::default();
         Operator {
             audit: Audit::of(journal.clone()),
+            replays: Replays::of(journal.clone()),
             settings: Settings::of(journal.clone()),
             duties: Duties::of(journal.clone()),
             names: Directory::of(journal.clone()),

@@ -34,6 +34,7 @@ use crate::observe::Observer;
 use crate::operator::{self, Apply, Operator};
 use crate::pipeline::indexer::Indexer;
 use crate::pipeline::keys;
+use crate::replay;
 use crate::secrets::environment;
 use crate::supervisor::{self, Workshop};
 use crate::token::Token;
@@ -195,7 +196,11 @@ impl Server {
         };
         let pages = console::router(desk.clone(), console::Access::new(token.reveal()));
         let desk = desk.through(Origin::Api);
-        let private = api::router(Api { desk, token }).merge(pages);
+        let private = api::router(Api {
+            desk: desk.clone(),
+            token,
+        })
+        .merge(pages);
         stages.spawn(http::serve(receive, public, stop.clone()));
         stages.spawn(http::serve(console, private, stop.clone()));
         for partition in journal.partitions() {
@@ -211,6 +216,7 @@ impl Server {
             duties: operator.duties.clone(),
             names: operator.names.clone(),
             observer: observer.clone(),
+            desk,
             policy: config.dispatch,
             window: config.window,
         };
@@ -218,6 +224,7 @@ impl Server {
         stages.spawn(supervisor::run(workshop, decided, running, stop.clone()));
         stages.spawn(names::run(operator.names.clone(), stop.clone()));
         stages.spawn(operator::follow(operator.clone(), stop.clone()));
+        stages.spawn(replay::oversee(operator.clone(), stop.clone()));
         let asked = operator.clone();
         stages.spawn(nodes::answer(asked, observer.clone(), stop.clone()));
         let period = config.history_flush;

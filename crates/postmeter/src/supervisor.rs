@@ -10,17 +10,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use connections::{ConnectionId, Unlocked, UnlockedConnection};
 use dispatch::{Outbox, Policy};
-use journal::{Journal, Partition};
+use journal::{Duty, Journal, Partition};
 use shape::PayloadVersion;
-use tokio::sync::watch;
+use tokio::sync::{self, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use crate::duties::Duties;
+use crate::desk::Desk;
+use crate::duties::{Duties, Work};
 use crate::names::Directory;
 use crate::observe::Observer;
-use crate::pipeline::feed::{ConnectionLabel, Feed};
+use crate::pipeline::feed::{ConnectionLabel, Feed, Live};
+use crate::replay::Replayer;
 
 /// What all feeds share.
 #[derive(Clone)]
@@ -29,6 +31,8 @@ pub(crate) struct Workshop {
     pub(crate) duties: Duties,
     pub(crate) names: Directory,
     pub(crate) observer: Observer,
+    /// What replays look at records with.
+    pub(crate) desk: Desk,
     pub(crate) policy: Policy,
     pub(crate) window: usize,
 }
@@ -139,7 +143,7 @@ fn start(
     let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
     let partitions = workshop.journal.partitions();
     let feeds = partitions
-        .map(|each| feed(workshop, connection, &outbox, each))
+        .map(|each| fed(workshop, connection, &outbox, each))
         .collect();
     let duties = workshop.duties.clone();
     let tokens = (stop.clone(), ended.clone());
@@ -152,37 +156,82 @@ fn start(
     })
 }
 
-fn feed(
+/// A connection's feed of a partition, and beside it what is replayed there.
+struct Fed {
+    feed: Feed,
+    replayer: Replayer,
+}
+
+impl Work for Fed {
+    fn duty(&self) -> Duty {
+        self.feed.duty()
+    }
+
+    fn name(&self) -> String {
+        self.feed.name()
+    }
+
+    async fn run(&self, stop: &CancellationToken) -> anyhow::Result<()> {
+        // The replayer works in a task of its own: the feed never waits for it.
+        let leave = stop.child_token();
+        let mut replaying = JoinSet::new();
+        let (replayer, until) = (self.replayer.clone(), leave.clone());
+        replaying.spawn(async move { replayer.run(&until).await });
+        let fed = self.feed.run(stop).await;
+        leave.cancel();
+        if fed.is_err() {
+            // What it has in hand must not keep the feed from beginning anew.
+            replaying.abort_all();
+        }
+        while replaying.join_next().await.is_some() {}
+        fed
+    }
+}
+
+fn fed(
     workshop: &Workshop,
     UnlockedConnection { connection, .. }: &UnlockedConnection,
     outbox: &Arc<Outbox>,
     partition: Partition,
-) -> Feed {
+) -> Fed {
     let options = connection.shape_options();
     let has_names = options.names || options.payload_version == PayloadVersion::V1;
     let workspace = connection.workspace.as_str();
-    Feed {
+    let label = ConnectionLabel {
+        id: connection.id.as_str().into(),
+        name: connection.name.as_str().into(),
+        workspace: workspace.into(),
+    };
+    let feed = Feed {
         names: has_names.then(|| workshop.names.book(workspace)),
         journal: workshop.journal.clone(),
         observer: workshop.observer.clone(),
         outbox: Arc::clone(outbox),
-        connection: ConnectionLabel {
-            id: connection.id.as_str().into(),
-            name: connection.name.as_str().into(),
-            workspace: workspace.into(),
-        },
+        connection: label.clone(),
         options,
         written: connection.options.clone(),
         window: workshop.window,
         partition,
-    }
+        live: watch::Sender::new(Live::Behind),
+        settling: Arc::new(sync::Mutex::new(())),
+    };
+    let replayer = Replayer {
+        desk: workshop.desk.clone(),
+        outbox: Arc::clone(outbox),
+        connection: connection.clone(),
+        label,
+        partition,
+        live: feed.live.subscribe(),
+        settling: Arc::clone(&feed.settling),
+    };
+    Fed { feed, replayer }
 }
 
 /// Runs a connection's feeds once its predecessor has ended: each while this node
 /// is the one to feed its partition.
 async fn run_line(
     duties: Duties,
-    feeds: Vec<Feed>,
+    feeds: Vec<Fed>,
     predecessor: Option<CancellationToken>,
     (stop, ended): (CancellationToken, CancellationToken),
 ) {

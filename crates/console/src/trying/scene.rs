@@ -8,8 +8,9 @@ use journal::{Partition, Place, Seq};
 use tokio::sync::Notify;
 
 use crate::seen::{
-    AttemptSeen, AuditLine, CallSeen, Channel, ConnectionSeen, Enabling, Explained, History,
-    JournalSeen, LetterSeen, Letters, LineState, NodeSeen, Origin, Outcome, Overview, Preview, Row,
+    AttemptSeen, AuditLine, CallSeen, Channel, ConnectionSeen, Difference, Enabling, Explained,
+    History, JournalSeen, LetterSeen, Letters, LineState, NodeSeen, Origin, Outcome, Overview,
+    Preview, ReplayAsked, ReplayCounts, ReplayPreview, ReplaySample, ReplaySeen, ReplayState, Row,
     RowEnd, RowKind, Told, WorkspaceSeen, WorkspaceState,
 };
 
@@ -28,6 +29,7 @@ pub(crate) struct Scene {
     pub(crate) previews: Vec<Preview>,
     pub(crate) letters: Letters,
     pub(crate) letter_list: Vec<LetterSeen>,
+    pub(crate) replays: Vec<ReplaySeen>,
     pub(crate) audit: Vec<AuditLine>,
     pub(crate) trouble: Option<String>,
     pub(crate) mistakes: Vec<String>,
@@ -141,6 +143,66 @@ pub(crate) fn explained(seq: u64) -> Explained {
     }
 }
 
+/// A replay that is half through.
+pub(crate) fn replay(number: u64) -> ReplaySeen {
+    ReplaySeen {
+        number,
+        connection: "acme-production".to_owned(),
+        filter: "channel:email".to_owned(),
+        rate_per_s: 200,
+        asked_at: ago(600),
+        asked_through: Origin::Console,
+        state: ReplayState::Running,
+        reason: None,
+        ended_at: None,
+        worked_s: 500.0,
+        records: 200_000,
+        examined: 100_000,
+        counts: ReplayCounts {
+            sent: 90_002,
+            accepted: 90_001,
+            refused: 1,
+            not_asked: 9_998,
+            ..ReplayCounts::default()
+        },
+        first_record: Some("1".to_owned()),
+        last_record: Some("99998".to_owned()),
+        done_at: Some(now() + 600.seconds()),
+        notes: Vec::new(),
+    }
+}
+
+/// What a replay would do.
+pub(crate) fn preview(asked: &ReplayAsked) -> ReplayPreview {
+    ReplayPreview {
+        connection: asked.connection.clone(),
+        filter: asked.filter.clone(),
+        rate_per_s: asked.rate_per_s.unwrap_or(ReplayAsked::USUAL_RATE),
+        records: 4_000,
+        examined: 4_000,
+        complete: true,
+        looked_through: Some(ago(5)),
+        calls: 3_000,
+        calls_about: 3_000,
+        takes_s: 15,
+        counts: ReplayCounts {
+            not_asked: 1_000,
+            ..ReplayCounts::default()
+        },
+        warnings: vec!["3000 of these calls are of events that came long ago".to_owned()],
+        samples: vec![ReplaySample {
+            row: row(1),
+            call: call(),
+            sent_before: true,
+            differences: vec![Difference {
+                field: "event".to_owned(),
+                before: Some("\"Mail Read\"".to_owned()),
+                now: Some("\"Email Opened\"".to_owned()),
+            }],
+        }],
+    }
+}
+
 impl Scene {
     /// One workspace, one connection that is up to date, one event.
     pub(crate) fn busy() -> Scene {
@@ -205,6 +267,7 @@ impl Scene {
             previews: Vec::new(),
             letters: Letters::default(),
             letter_list: Vec::new(),
+            replays: Vec::new(),
             audit: vec![AuditLine {
                 at: ago(3_600),
                 origin: Origin::Start,

@@ -54,6 +54,20 @@ impl Failure {
         }
     }
 
+    /// The same of something else, a sentence each.
+    pub(super) fn faulty(error: &str, sentences: Vec<String>) -> Failure {
+        let mistake = |what| Mistake {
+            line: None,
+            at: String::new(),
+            what,
+            hint: None,
+        };
+        Failure {
+            mistakes: sentences.into_iter().map(mistake).collect(),
+            ..Failure::unusable(error)
+        }
+    }
+
     pub(super) fn too_large() -> Failure {
         let error = "the body is larger than this route takes";
         Failure::new(StatusCode::PAYLOAD_TOO_LARGE, error)
@@ -115,15 +129,7 @@ impl From<Trouble> for Failure {
 impl From<NotChanged> for Failure {
     fn from(error: NotChanged) -> Failure {
         match error {
-            NotChanged::Mistakes(sentences) => {
-                let mistake = |what| Mistake {
-                    line: None,
-                    at: String::new(),
-                    what,
-                    hint: None,
-                };
-                Failure::mistaken(sentences.into_iter().map(mistake))
-            }
+            NotChanged::Mistakes(sentences) => Failure::faulty(MISTAKES, sentences),
             NotChanged::Missing(what) => Failure::not_found(format!("there is no {what}")),
             NotChanged::Trouble(trouble) => trouble.into(),
         }

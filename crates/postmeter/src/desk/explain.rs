@@ -15,6 +15,7 @@ use super::look::Glance;
 use super::{Desk, looking, since};
 use crate::pipeline::trace::BatchTrace;
 use crate::pipeline::{keys, shelf};
+use crate::replay::traced_as;
 
 /// Traces of one record that are looked at: it was sent again that often.
 const TRACES: usize = 8;
@@ -26,10 +27,19 @@ const REPEATS: usize = 100;
 /// What became of a record on one connection, with how that is known.
 pub(super) struct Judged {
     pub(super) outcome: Outcome,
-    call: Option<Call>,
+    pub(super) call: Option<Call>,
     first: Option<Place>,
     options: OptionsOf,
     traces: Vec<BatchTrace>,
+}
+
+/// What is known of a record before a connection is asked.
+#[derive(Clone, Copy)]
+pub(super) struct Known {
+    /// None where it is not indexed yet.
+    pub(super) verdict: Option<Verdict>,
+    /// The replay that is looked away from: what was before it is asked for.
+    pub(super) but: Option<u64>,
 }
 
 /// A record that is the first with its event, before one connection.
@@ -144,14 +154,20 @@ impl Desk {
         verdict: Option<Verdict>,
         connection: &Connection,
     ) -> anyhow::Result<Judged> {
+        let known = Known { verdict, but: None };
+        self.judge_known(record, known, connection).await
+    }
+
+    /// The same, as far as what is known says.
+    pub(super) async fn judge_known(
+        &self,
+        record: &Record,
+        known: Known,
+        connection: &Connection,
+    ) -> anyhow::Result<Judged> {
+        let Known { verdict, but } = known;
         let id = connection.id.as_str();
-        let traces = self.operator.journal.traces(id, record.place, TRACES).await;
-        let traces = looking(traces, "cannot read what was tried")?;
-        let traces = traces.into_iter();
-        let mut traces: Vec<BatchTrace> = traces
-            .filter_map(|trace| BatchTrace::decode(trace.value))
-            .collect();
-        traces.sort_by_key(|trace| trace.ended_at);
+        let traces = self.traces_of(record.place, id, but).await?;
         let cursor = self.operator.journal.cursor(id, record.place.partition);
         let cursor = looking(cursor.await, "cannot read a cursor")?;
         let reach = match cursor {
@@ -183,6 +199,32 @@ impl Desk {
             }
         }
         Ok(judged)
+    }
+
+    /// What was tried with a record, by its feed and by replays but one, in the
+    /// order in which it ended.
+    async fn traces_of(
+        &self,
+        place: Place,
+        id: &str,
+        but: Option<u64>,
+    ) -> anyhow::Result<Vec<BatchTrace>> {
+        let mut owners = vec![id.to_owned()];
+        let replays = self.operator.replays.all().await?;
+        let replays = replays.iter().filter(|kept| {
+            let is_other = Some(kept.job.number) != but;
+            is_other && kept.job.connection == id && kept.has_passed(place)
+        });
+        owners.extend(replays.map(|kept| traced_as(id, kept.job.number)));
+        let mut traces = Vec::new();
+        for owner in owners {
+            let found = self.operator.journal.traces(&owner, place, TRACES).await;
+            let found = looking(found, "cannot read what was tried")?.into_iter();
+            let decoded = found.filter_map(|trace| BatchTrace::decode(trace.value));
+            traces.extend(decoded.filter(|trace| trace.is_for(place.seq)));
+        }
+        traces.sort_by_key(|trace| trace.ended_at);
+        Ok(traces)
     }
 
     async fn options_of(&self, connection: &Connection, traces: &[BatchTrace]) -> OptionsOf {
@@ -281,9 +323,15 @@ impl Desk {
                 letter: self.letter_of(Some(id), record.place).await?,
                 reason: refusal(trace),
             },
-            Some(trace) => Outcome::Accepted {
-                took_ms: Some(since(record.received_at, trace.ended_at).as_secs_f64() * 1_000.0),
-            },
+            Some(last) => {
+                let mut traces = judged.traces.iter();
+                // Sent again by a replay, it is there since the first time.
+                let first = traces.find(|trace| !trace.refused.contains(&seq));
+                let ended_at = first.unwrap_or(last).ended_at;
+                Outcome::Accepted {
+                    took_ms: Some(since(record.received_at, ended_at).as_secs_f64() * 1_000.0),
+                }
+            }
             None => self.passed(connection, record).await?,
         };
         Ok(())
@@ -387,7 +435,7 @@ fn tell(connection: &Connection, judged: Judged) -> Told {
 }
 
 /// A call, as pages show it.
-pub(super) fn call_seen(call: &Call) -> CallSeen {
+pub(crate) fn call_seen(call: &Call) -> CallSeen {
     let mut notes = Vec::new();
     if call.mapping == Mapping::Unmapped {
         notes.push("its kind is unknown to this version; its name is made by rule".to_owned());

@@ -22,6 +22,7 @@ use shape::{Event, EventKey};
 use super::{Desk, looking};
 use crate::pipeline::keys;
 use crate::pipeline::trace::BatchTrace;
+use crate::replay::traced_as;
 
 /// The most identifiers of one person. Beyond, it is more than one person: an address
 /// that many share, or an id that stands for none.
@@ -316,10 +317,13 @@ impl Desk {
 
     /// Answers of Segment that repeat what the person is known as.
     async fn find_traces(&self, found: &mut Found) -> anyhow::Result<()> {
-        let connections = self.operator.connections();
+        let connections = self.operator.connections().into_iter();
+        let mut owners: Vec<String> = connections.map(|each| each.id.to_string()).collect();
+        let replays = self.operator.replays.all().await?;
+        let jobs = replays.iter().map(|kept| &kept.job);
+        owners.extend(jobs.map(|job| traced_as(&job.connection, job.number)));
         for place in found.records.keys() {
-            for connection in &connections {
-                let id = connection.id.as_str();
+            for id in &owners {
                 let traces = self.operator.journal.traces(id, *place, TRACES).await;
                 for trace in looking(traces, "cannot read what was tried")? {
                     let through = Place::new(place.partition, trace.through);
@@ -328,7 +332,7 @@ impl Desk {
                     };
                     let mut texts = said.attempts.iter().map(|tried| tried.text.as_bytes());
                     if texts.any(|text| names_one(&found.identifiers, text)) {
-                        found.traces.insert((id.to_owned(), through));
+                        found.traces.insert((id.clone(), through));
                     }
                 }
             }

@@ -40,7 +40,7 @@ impl Desk {
     }
 
     /// What an event becomes with these options, with the names that are known now.
-    pub(super) fn shaped(
+    pub(crate) fn shaped(
         &self,
         event: &Event<'_>,
         record: &Record,
@@ -54,7 +54,7 @@ impl Desk {
     }
 
     /// The connections that a workspace's events concern.
-    pub(super) fn connections_of(&self, workspace: &str) -> Vec<connections::Connection> {
+    pub(crate) fn connections_of(&self, workspace: &str) -> Vec<connections::Connection> {
         let mut connections = self.operator.connections();
         connections.retain(|each| each.workspace.as_str() == workspace);
         connections
@@ -95,7 +95,7 @@ impl Desk {
 }
 
 /// A record's line before any connection is asked.
-pub(super) fn row(record: &Record, verdict: Option<Verdict>) -> Row {
+pub(crate) fn row(record: &Record, verdict: Option<Verdict>) -> Row {
     let mut row = Row {
         place: record.place,
         received_at: record.received_at,

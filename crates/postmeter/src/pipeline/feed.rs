@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use journal::{Duty, Indexed, Journal, NewDeadLetter, Partition, Place, ReadLimit, Record, Seq};
 use journal::{Settlement, Tense, Verdict};
 use shape::{Call, Event, Options, SendFrequency, Shaped};
+use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -45,6 +46,20 @@ pub(crate) struct Feed {
     pub(crate) names: Option<Book>,
     pub(crate) window: usize,
     pub(crate) partition: Partition,
+    /// Whether it keeps up, for whoever lets it go first.
+    pub(crate) live: watch::Sender<Live>,
+    /// Held while something of this connection and partition is settled: what one
+    /// writes is expected to lie behind what the other wrote.
+    pub(crate) settling: Arc<Mutex<()>>,
+}
+
+/// Whether a feed keeps up with what comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Live {
+    /// All that it has read is on its way, and there is room in its window.
+    Level,
+    /// There is more than its window takes, or nobody knows yet.
+    Behind,
 }
 
 /// What a feed says about its connection when it reports.
@@ -90,6 +105,7 @@ impl Work for Feed {
             if !stop.is_cancelled() {
                 self.fill(&mut hand, stop).await?;
             }
+            self.tell(&hand);
             if hand.should_settle() {
                 self.settle(&mut hand).await?;
             }
@@ -121,6 +137,14 @@ impl Work for Feed {
 }
 
 impl Feed {
+    /// Says whether it keeps up, where that is news.
+    fn tell(&self, hand: &Hand) {
+        let is_level = hand.waiting.is_empty() && hand.in_flight.len() < self.window;
+        let now = if is_level { Live::Level } else { Live::Behind };
+        self.live
+            .send_if_modified(|live| std::mem::replace(live, now) != now);
+    }
+
     /// Through where the connection has settled.
     pub(super) async fn cursor(&self) -> anyhow::Result<Seq> {
         let (id, partition) = (&self.connection.id, self.partition);
@@ -400,10 +424,10 @@ impl Feed {
             dead_letters: dead_letters.clone(),
             traces: std::mem::take(&mut hand.traces),
         };
-        self.journal
-            .settle(settlement)
-            .await
-            .context("cannot settle")?;
+        let alone = self.settling.lock().await;
+        let settled = self.journal.settle(settlement).await;
+        drop(alone);
+        settled.context("cannot settle")?;
         hand.ledger.settled_through(&settleable);
         hand.settled_at = Instant::now();
         hand.batch_ended = false;

@@ -2,11 +2,14 @@
 //! attempt to deliver them. The journal keeps it beside the cursor that passes it.
 //!
 //! ```text
-//! version u8 = 1 | options 8 | ended i64 ms | calls u32
+//! version u8 = 1 or 2 | options 8 | ended i64 ms | calls u32
 //! | refused u16 (seq u64).. | left out u32
 //! | attempts u8 (at i64 ms, took u32 us, calls u32, status u16 or 0, text u16 utf-8)..
+//! version 2: | first u64 | members u16 (seq minus first u32)..
 //! ```
 //!
+//! A feed's batch is for all records from its first to its last that became calls; a
+//! replay leaves records out, so its traces (version 2) name those that they are for.
 //! Numbers are little-endian. Decoding is total: any bytes give a trace or none.
 
 use bytes::{Buf as _, BufMut as _, Bytes};
@@ -17,6 +20,8 @@ use journal::{Seq, Trace};
 use sha2::{Digest as _, Sha256};
 
 const VERSION: u8 = 1;
+/// The version of traces that name their records.
+const OF_SOME: u8 = 2;
 /// Attempts that are kept of one batch: the last ones.
 const ATTEMPTS: usize = 20;
 /// Of an answer this much is kept.
@@ -61,6 +66,8 @@ pub(crate) struct BatchTrace {
     pub(crate) left_out: u32,
     /// The attempts, oldest first.
     pub(crate) attempts: Vec<Tried>,
+    /// The records that it is for; none: all that it covers.
+    pub(crate) members: Option<Vec<Seq>>,
 }
 
 /// One attempt, as it is kept.
@@ -78,12 +85,36 @@ pub(crate) struct Tried {
     pub(crate) text: String,
 }
 
-/// The trace of a batch that has ended; none where none of its calls has.
+/// The trace of a feed's batch that has ended; none where none of its calls has.
 pub(super) fn of_batch(
     outcome: &Outcome,
     options: OptionsMark,
     ended_at: Timestamp,
 ) -> Option<Trace> {
+    let (span, trace) = ended(outcome, options, ended_at)?;
+    Some(trace.over(span))
+}
+
+/// The trace of a replay's batch, which names its records.
+pub(crate) fn of_some(
+    outcome: &Outcome,
+    options: OptionsMark,
+    ended_at: Timestamp,
+) -> Option<Trace> {
+    let (span, mut trace) = ended(outcome, options, ended_at)?;
+    let refused = outcome.refused.iter().map(|refused| refused.tag);
+    let mut members: Vec<u64> = outcome.accepted.iter().copied().chain(refused).collect();
+    members.sort_unstable();
+    trace.members = Some(members.into_iter().map(Seq::new).collect());
+    Some(trace.over(span))
+}
+
+/// What is told of a batch, and its first and last record.
+fn ended(
+    outcome: &Outcome,
+    options: OptionsMark,
+    ended_at: Timestamp,
+) -> Option<((Seq, Seq), BatchTrace)> {
     let refused = outcome.refused.iter().map(|refused| refused.tag);
     let ended = outcome.accepted.iter().copied().chain(refused.clone());
     let first = ended.clone().min()?;
@@ -98,12 +129,9 @@ pub(super) fn of_batch(
         refused: refused.take(REFUSED).map(Seq::new).collect(),
         left_out: outcome.n_attempts.saturating_sub(kept),
         attempts,
+        members: None,
     };
-    Some(Trace {
-        first: Seq::new(first),
-        through: Seq::new(through),
-        value: trace.encode(),
-    })
+    Some(((Seq::new(first), Seq::new(through)), trace))
 }
 
 fn tried(attempt: &Attempt) -> Tried {
@@ -128,9 +156,27 @@ fn narrow(n: usize) -> u32 {
 }
 
 impl BatchTrace {
+    /// Whether it is for this record, which it covers.
+    pub(crate) fn is_for(&self, seq: Seq) -> bool {
+        let members = self.members.as_ref();
+        members.is_none_or(|members| members.contains(&seq))
+    }
+
+    fn over(&self, (first, through): (Seq, Seq)) -> Trace {
+        Trace {
+            first,
+            through,
+            value: self.encode(),
+        }
+    }
+
     fn encode(&self) -> Bytes {
         let mut out = Vec::with_capacity(64 + self.attempts.len() * 64);
-        out.put_u8(VERSION);
+        out.put_u8(if self.members.is_some() {
+            OF_SOME
+        } else {
+            VERSION
+        });
         out.put_slice(&self.options.0);
         out.put_i64_le(self.ended_at.as_millisecond());
         out.put_u32_le(self.calls);
@@ -148,12 +194,16 @@ impl BatchTrace {
             out.put_u16_le(u16::try_from(attempt.text.len()).unwrap_or(u16::MAX));
             out.put_slice(attempt.text.as_bytes());
         }
+        if let Some(members) = &self.members {
+            put_members(&mut out, members);
+        }
         out.into()
     }
 
     /// The trace of these bytes; none where they are of another build, or nonsense.
     pub(crate) fn decode(mut bytes: Bytes) -> Option<BatchTrace> {
-        if bytes.try_get_u8().ok()? != VERSION {
+        let version = bytes.try_get_u8().ok()?;
+        if version != VERSION && version != OF_SOME {
             return None;
         }
         let mut mark = [0; 8];
@@ -167,6 +217,10 @@ impl BatchTrace {
         let attempts = (0..bytes.try_get_u8().ok()?)
             .map(|_| decode_attempt(&mut bytes))
             .collect::<Option<Vec<Tried>>>()?;
+        let members = match version {
+            OF_SOME => Some(decode_members(&mut bytes)?),
+            _ => None,
+        };
         Some(BatchTrace {
             options: OptionsMark(mark),
             ended_at,
@@ -174,8 +228,32 @@ impl BatchTrace {
             refused,
             left_out,
             attempts,
+            members,
         })
     }
+}
+
+/// Writes records as distances from the first; one that lies further away than
+/// a batch ever reaches is left out.
+fn put_members(out: &mut Vec<u8>, members: &[Seq]) {
+    let first = members.first().map_or(0, |seq| seq.get());
+    let distance = |seq: &Seq| u32::try_from(seq.get().saturating_sub(first)).ok();
+    let distances: Vec<u32> = members.iter().filter_map(distance).collect();
+    out.put_u64_le(first);
+    out.put_u16_le(u16::try_from(distances.len()).unwrap_or(u16::MAX));
+    for distance in distances {
+        out.put_u32_le(distance);
+    }
+}
+
+fn decode_members(bytes: &mut Bytes) -> Option<Vec<Seq>> {
+    let first = bytes.try_get_u64_le().ok()?;
+    let n_members = bytes.try_get_u16_le().ok()?;
+    let each = (0..n_members).map(|_| {
+        let distance = bytes.try_get_u32_le().ok()?;
+        Some(Seq::new(first.checked_add(u64::from(distance))?))
+    });
+    each.collect()
 }
 
 fn decode_attempt(bytes: &mut Bytes) -> Option<Tried> {
@@ -226,12 +304,29 @@ mod tests {
             refused: vec![Seq::new(7), Seq::new(9)],
             left_out: 3,
             attempts: vec![tried(None, "no route"), tried(Some(200), "\u{1f600}")],
+            members: None,
+        }
+    }
+
+    fn of_three() -> BatchTrace {
+        let members = [7, 9, 1_000_000].map(Seq::new);
+        BatchTrace {
+            members: Some(members.into()),
+            ..trace()
         }
     }
 
     #[test]
     fn a_trace_reads_back_as_it_was_written() {
         assert_eq!(BatchTrace::decode(trace().encode()), Some(trace()));
+        assert_eq!(BatchTrace::decode(of_three().encode()), Some(of_three()));
+    }
+
+    #[test]
+    fn a_trace_that_names_its_records_is_for_no_other() {
+        assert!(trace().is_for(Seq::new(8)));
+        assert!(of_three().is_for(Seq::new(9)));
+        assert!(!of_three().is_for(Seq::new(8)));
     }
 
     #[test]
@@ -248,9 +343,10 @@ mod tests {
 
     #[test]
     fn a_trace_that_was_cut_is_none() {
-        let whole = trace().encode();
-        for length in 0..whole.len() {
-            assert_eq!(BatchTrace::decode(whole.slice(..length)), None);
+        for whole in [trace().encode(), of_three().encode()] {
+            for length in 0..whole.len() {
+                assert_eq!(BatchTrace::decode(whole.slice(..length)), None);
+            }
         }
     }
 

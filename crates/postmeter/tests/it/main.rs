@@ -30,6 +30,7 @@ mod nodes;
 mod private;
 mod readme;
 mod real_senders;
+mod replay;
 mod schemathesis;
 mod shapes;
 mod tidy;
