@@ -14,6 +14,7 @@ pub(crate) mod event;
 mod mistakes;
 mod options;
 mod overview;
+pub(crate) mod replays;
 mod sample;
 mod secret;
 mod settings;
@@ -37,6 +38,7 @@ pub(crate) fn routes<P: Process>() -> Router<Console<P>> {
         .merge(debugger::routes())
         .merge(event::routes())
         .merge(dead_letters::routes())
+        .merge(replays::routes())
         .merge(settings::routes())
         .fallback(nothing_here::<P>)
 }

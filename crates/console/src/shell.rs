@@ -27,6 +27,7 @@ pub(crate) enum Nav {
     Connections,
     Debugger,
     DeadLetters,
+    Replays,
     Settings,
 }
 
