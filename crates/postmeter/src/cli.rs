@@ -468,7 +468,7 @@ What Segment has already is counted: delete it there too. What comes later is ne
     reason = "each is a flag of the command line"
 )]
 pub(crate) struct ForgetArgs {
-    /// An id, an email address or a cio_id, written as the events have it
+    /// An id, an email address or a `cio_id`, written as the events have it
     #[arg(long, value_name = "ID")]
     pub(crate) person: String,
     /// Only what bears this very identifier

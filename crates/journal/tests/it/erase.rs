@@ -14,6 +14,8 @@ use journal::{
     ReadError, Seq, Trace, Verdict,
 };
 
+use tokio::task::JoinSet;
+
 use crate::disk::{Disk, Fault, OUTCOMES};
 use crate::support::*;
 
@@ -194,7 +196,7 @@ async fn a_record_that_is_damaged_goes_with_its_bytes() {
         // The second record of the first segment: its header, or its body.
         let start = 48 + "shop".len() + "key-1".len() + BODY_BYTES;
         disk.corrupt("00000000000000000001.log", |bytes| {
-            bytes[start + offset] ^= 1
+            bytes[start + offset] ^= 1;
         });
         let log = open(&disk).unwrap();
         assert_eq!(
@@ -215,18 +217,16 @@ async fn those_who_append_and_read_meanwhile_notice_nothing() {
     let disk = Disk::new();
     let log = Arc::new(open(&disk).unwrap());
     fill(&log).await;
-    let writer = {
-        let log = Arc::clone(&log);
-        tokio::spawn(async move {
-            for number in RECORDS + 1..200 {
-                let permit = log.reserve(BODY_BYTES).unwrap();
-                let place = placed(permit.append(draft(body_of(number))).await.unwrap());
-                assert_eq!(place.seq, seq(number));
-            }
-        })
-    };
-    let mut erased = Vec::new();
-    while !writer.is_finished() {
+    let (mut writers, writing) = (JoinSet::new(), Arc::clone(&log));
+    writers.spawn(async move {
+        for number in RECORDS + 1..200 {
+            let permit = writing.reserve(BODY_BYTES).unwrap();
+            let place = placed(permit.append(draft(body_of(number))).await.unwrap());
+            assert_eq!(place.seq, seq(number));
+        }
+    });
+    let (mut erased, mut written) = (Vec::new(), None);
+    while written.is_none() {
         let last = log.stats().last.unwrap();
         log.erase(&BTreeMap::from([(last, key(9))]), days_later(1))
             .unwrap();
@@ -238,8 +238,9 @@ async fn those_who_append_and_read_meanwhile_notice_nothing() {
             "nothing is missing or damaged"
         );
         tokio::task::yield_now().await;
+        written = writers.try_join_next();
     }
-    writer.await.unwrap();
+    written.unwrap().unwrap();
     erased.dedup();
     assert_eq!(gone(&log, 199), erased);
 }

@@ -301,18 +301,16 @@ impl Desk {
         reach: Reach,
     ) -> Result<(), Unforgotten> {
         let letter = &letter.letter;
-        match Event::parse(&letter.body) {
-            Ok(event) => link(found, &event, reach),
-            Err(_) => {
-                let mut partitions = self.operator.journal.partitions();
-                if partitions.any(|there| there == letter.place.partition) {
-                    let key = EventKey::of_body(&letter.body);
-                    let key = keys::of_event(&letter.workspace, &key);
-                    found.records.insert(letter.place, key);
-                }
-                Ok(())
-            }
+        if let Ok(event) = Event::parse(&letter.body) {
+            return link(found, &event, reach);
         }
+        let mut partitions = self.operator.journal.partitions();
+        if partitions.any(|there| there == letter.place.partition) {
+            let key = EventKey::of_body(&letter.body);
+            let key = keys::of_event(&letter.workspace, &key);
+            found.records.insert(letter.place, key);
+        }
+        Ok(())
     }
 
     /// Answers of Segment that repeat what the person is known as.

@@ -163,12 +163,12 @@ mod tests {
     use super::super::finding::Level;
     use super::*;
 
-    fn answered(status: u16) -> Result<Reached, Unreached> {
-        Ok(Reached {
+    fn answered(status: u16) -> Reached {
+        Reached {
             status,
             took: Duration::from_millis(12),
             ahead: None,
-        })
+        }
     }
 
     #[test]
@@ -183,7 +183,7 @@ mod tests {
         ];
         for (status, level) in levels {
             assert_eq!(
-                judge(Check::new("segment", "u"), answered(status)).level(),
+                judge(Check::new("segment", "u"), Ok(answered(status))).level(),
                 level,
                 "{status}"
             );
