@@ -91,12 +91,19 @@ impl Job {
     }
 }
 
+/// What the thread that writes is asked for.
+pub(crate) enum Order {
+    Append(Job),
+    /// Begin the next segment now, and say when it was tried.
+    BeginSegment(SyncSender<()>),
+}
+
 /// Where an engine takes drafts from. Room is claimed before anything is sent,
 /// so none of these is ever full.
 #[derive(Clone)]
 pub(crate) enum Queue {
     /// To the thread that writes; none once the log is closed.
-    Thread(Arc<Mutex<Option<SyncSender<Job>>>>),
+    Thread(Arc<Mutex<Option<SyncSender<Order>>>>),
     /// To the tasks that pack, one for each partition.
     Tasks(Arc<[mpsc::Sender<Job>]>),
 }
@@ -107,7 +114,7 @@ impl Queue {
             Queue::Thread(sender) => {
                 let sender = lock(sender);
                 let sender = sender.as_ref().ok_or(AppendError::Closed)?;
-                sender.try_send(job).is_ok()
+                sender.try_send(Order::Append(job)).is_ok()
             }
             Queue::Tasks(senders) => {
                 let partition = job.draft.affinity.among(senders.len());

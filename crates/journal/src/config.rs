@@ -16,6 +16,14 @@ pub struct Config {
     /// it nothing is taken any more until trimming makes room. At least twice
     /// `segment_bytes`.
     pub max_bytes: u64,
+    /// How much of the disk must stay free. Below it nothing is taken any more,
+    /// and what every connection has settled goes early, until there is an
+    /// eighth more than that. None: [`Config::MIN_FREE_BYTES`], but no more than
+    /// a sixteenth of the disk. Zero: the disk may be filled.
+    pub min_free_bytes: Option<u64>,
+    /// The file that holds room back for the state, for when the disk is full
+    /// all the same: no more than one part in 32 of the disk. Zero: none.
+    pub ballast_bytes: u64,
     /// A segment is finished once it would grow beyond this; space is given back
     /// in whole segments.
     pub segment_bytes: u64,
@@ -42,11 +50,16 @@ impl Config {
     /// The source repeats an event for seven days, so eight are the least.
     pub const MIN_DUPLICATE_CLAIMS: Duration = Duration::from_hours(8 * 24);
 
+    /// How much of a large disk must stay free.
+    pub const MIN_FREE_BYTES: u64 = 256 * MIB;
+
     /// The product's defaults for a journal in `dir`.
     pub fn new(dir: impl Into<PathBuf>) -> Config {
         Config {
             dir: dir.into(),
             max_bytes: 20 * 1024 * MIB,
+            min_free_bytes: None,
+            ballast_bytes: 32 * MIB,
             segment_bytes: 64 * MIB,
             retention: 30 * DAY,
             duplicate_claims: Self::MIN_DUPLICATE_CLAIMS,
@@ -61,6 +74,8 @@ impl Config {
     pub fn for_tests(dir: impl Into<PathBuf>) -> Config {
         Config {
             max_bytes: 16 * MIB,
+            min_free_bytes: Some(0),
+            ballast_bytes: 0,
             segment_bytes: 64 * 1024,
             index_records_in_memory: 16,
             queue_records: 1024,

@@ -18,7 +18,7 @@ pub use keeping::PutError;
 pub use records::ReadError;
 
 use crate::config::Config;
-use crate::embedded::log::{Commits, Storage};
+use crate::embedded::log::{Commits, DiskStats, Storage};
 use crate::embedded::{Embedded, OpenError};
 use crate::jetstream::{ClusterConfig, Durability, JoinError, Member};
 use crate::place::{Partition, Seq};
@@ -95,6 +95,8 @@ pub struct Stats {
     pub pieces: u64,
     /// Records that were found to be damaged since the journal was opened.
     pub damaged: u64,
+    /// What is known of the disk; none where there is none, as on a cluster.
+    pub disk: Option<DiskStats>,
     /// How the journal is.
     pub health: Health,
 }

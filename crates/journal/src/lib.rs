@@ -33,7 +33,7 @@ mod state;
 pub use append::{AppendError, Permit, Stored};
 pub use config::Config;
 pub use embedded::OpenError;
-pub use embedded::log::Trimmed;
+pub use embedded::log::{DiskStats, Trimmed};
 pub use index::{ClaimKey, IndexEntry, Term, TermKind};
 pub use jetstream::{
     Access, ClusterConfig, Durability, JoinError, Placement, StreamError, Tls, check, durability,
@@ -53,5 +53,7 @@ pub use state::Fault;
 
 /// The log on its own, on storage of one's own: for tests that cut the power.
 pub mod log {
-    pub use crate::embedded::log::{Commits, Expiry, Listed, Log, LogStats, Storage, StoredFile};
+    pub use crate::embedded::log::{
+        Capacity, Commits, Expiry, Listed, Log, LogStats, Storage, StoredFile,
+    };
 }

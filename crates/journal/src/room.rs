@@ -16,6 +16,15 @@ pub enum Unavailable {
         /// The budget.
         max_bytes: u64,
     },
+    /// Too little of the disk is free. Room may be made by trimming or by somebody
+    /// else; until then wait.
+    #[error("the journal's disk has {} MiB free, and at least {} MiB are needed", mib(*.free_bytes), mib_up(*.needed_bytes))]
+    NoSpace {
+        /// What is free.
+        free_bytes: u64,
+        /// What must be, for events to be taken again.
+        needed_bytes: u64,
+    },
     /// As much as may wait to be written is waiting; it will be over in
     /// milliseconds.
     #[error("the journal has as much waiting to be written as it may")]
@@ -52,6 +61,13 @@ pub enum Health {
     Healthy,
     /// The last event was turned away because the byte budget is used up.
     Full,
+    /// Too little of the disk is free: events are turned away until there is more.
+    NoSpace {
+        /// What was free when somebody looked.
+        free_bytes: u64,
+        /// What must be, for events to be taken again.
+        needed_bytes: u64,
+    },
     /// The last write failed, so its events were turned away; the next is tried.
     Failing {
         /// What failed, in words.
@@ -68,6 +84,23 @@ pub enum Health {
         /// What failed, in words.
         cause: String,
     },
+}
+
+/// Too little of the disk is free.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Shortage {
+    pub(crate) free_bytes: u64,
+    pub(crate) needed_bytes: u64,
+}
+
+const MIB: u64 = 1024 * 1024;
+
+fn mib(bytes: u64) -> u64 {
+    bytes / MIB
+}
+
+fn mib_up(bytes: u64) -> u64 {
+    bytes.div_ceil(MIB)
 }
 
 /// The room that is left, shared by all who append.
@@ -92,6 +125,8 @@ struct Used {
     queued_records: usize,
     queued_bytes: usize,
     closing: bool,
+    /// None while the disk has room enough.
+    shortage: Option<Shortage>,
     health: Health,
 }
 
@@ -126,6 +161,7 @@ impl Room {
                 queued_records: 0,
                 queued_bytes: 0,
                 closing: false,
+                shortage: None,
                 health: Health::Healthy,
             }),
         }
@@ -150,6 +186,12 @@ impl Room {
             return Err(Unavailable::TooLarge {
                 body_bytes,
                 most_bytes,
+            });
+        }
+        if let Some(shortage) = used.shortage {
+            return Err(Unavailable::NoSpace {
+                free_bytes: shortage.free_bytes,
+                needed_bytes: shortage.needed_bytes,
             });
         }
         let bytes = body_bytes + Draft::MAX_OVERHEAD_BYTES;
@@ -210,6 +252,21 @@ impl Room {
         }
     }
 
+    /// Takes nothing while there is a shortage. At its end a write that failed is
+    /// worth trying again, so it is held against the disk no longer.
+    pub(crate) fn set_shortage(&self, shortage: Option<Shortage>) {
+        let mut used = lock(&self.used);
+        let is_over = used.shortage.is_some() && shortage.is_none();
+        used.shortage = shortage;
+        if is_over && matches!(used.health, Health::Failing { .. }) {
+            used.health = Health::Healthy;
+        }
+    }
+
+    pub(crate) fn shortage(&self) -> Option<Shortage> {
+        lock(&self.used).shortage
+    }
+
     /// Takes nothing until it is proven that the servers keep it; none: it is.
     pub(crate) fn proven_but_for(&self, cause: Option<String>) {
         let mut used = lock(&self.used);
@@ -251,6 +308,15 @@ impl Room {
     }
 
     pub(crate) fn health(&self) -> Health {
-        lock(&self.used).health.clone()
+        let used = lock(&self.used);
+        match (&used.health, used.shortage) {
+            (Health::Healthy | Health::Full | Health::Failing { .. }, Some(shortage)) => {
+                Health::NoSpace {
+                    free_bytes: shortage.free_bytes,
+                    needed_bytes: shortage.needed_bytes,
+                }
+            }
+            (health, _) => health.clone(),
+        }
     }
 }

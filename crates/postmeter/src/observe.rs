@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use journal::{Partition, PartitionStats};
+use journal::{DiskStats, Partition, PartitionStats};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusRecorder};
 use receive::{Answer, Receipt};
@@ -242,6 +242,16 @@ impl Observer {
         });
     }
 
+    /// How the journal's disk is, taken now and then.
+    pub(crate) fn disk(&self, disk: &DiskStats) {
+        self.count(|| {
+            gauge!("postmeter_disk_free_bytes").set(as_float(disk.free_bytes));
+            gauge!("postmeter_disk_total_bytes").set(as_float(disk.total_bytes));
+            gauge!("postmeter_disk_min_free_bytes").set(as_float(disk.min_free_bytes));
+            gauge!("postmeter_disk_ballast_bytes").set(as_float(disk.ballast_bytes));
+        });
+    }
+
     /// How far a partition has come, taken now and then.
     pub(crate) fn partition(&self, stats: &PartitionStats) {
         let label = || stats.partition.to_string();
@@ -347,5 +357,21 @@ fn describe() {
         "The last record that is indexed, by partition"
     );
     describe_gauge!("postmeter_journal_bytes", "Bytes of the log on disk");
+    describe_gauge!(
+        "postmeter_disk_free_bytes",
+        "What is free of the journal's disk"
+    );
+    describe_gauge!(
+        "postmeter_disk_total_bytes",
+        "How large the journal's disk is"
+    );
+    describe_gauge!(
+        "postmeter_disk_min_free_bytes",
+        "Below this many free bytes events are answered 503"
+    );
+    describe_gauge!(
+        "postmeter_disk_ballast_bytes",
+        "Room held back for a full disk; zero while it is let go"
+    );
     describe_gauge!("postmeter_dead_letters", "Dead letters kept");
 }

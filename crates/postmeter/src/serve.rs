@@ -291,6 +291,7 @@ async fn house_round(operator: &Operator, observer: &Observer) -> anyhow::Result
     let stats = operator.journal.stats();
     let dead_letters = operator.journal.dead_letter_count().await?;
     observer.journal(stats.bytes, dead_letters);
+    stats.disk.iter().for_each(|disk| observer.disk(disk));
     stats
         .partitions
         .iter()

@@ -33,7 +33,7 @@ pub struct Overview {
 /// The journal's level and health.
 #[derive(Clone, Debug, Serialize)]
 pub struct JournalSeen {
-    /// `healthy`, `full`, `failing`, `unproven` or `poisoned`.
+    /// `healthy`, `full`, `no space`, `failing`, `unproven` or `poisoned`.
     pub health: String,
     /// What that means for events; none while healthy.
     pub reason: Option<String>,

@@ -26,7 +26,7 @@ use std::thread;
 use tracing::error;
 
 use self::folder::Folder;
-use self::log::{Commits, Disk, Log, Storage, make_folder};
+use self::log::{Commits, Disk, Log, Storage, make_folder, make_way};
 use crate::config::Config;
 use crate::journal::{PartitionStats, Stats};
 use crate::place::{Partition, Seq};
@@ -86,6 +86,7 @@ impl Embedded {
             max_bytes: self.config.max_bytes,
             pieces: log.segments as u64,
             damaged: log.damaged,
+            disk: log.disk,
             health: match failed {
                 Some(cause) => Health::Poisoned {
                     cause: cause.to_owned(),
@@ -156,10 +157,11 @@ impl Embedded {
             dir: dir.clone(),
             source,
         };
+        let storage = storage(&dir.join(LOG_FOLDER)).map_err(at_log)?;
+        make_way(&*storage, &config).map_err(at_log)?;
         let (kept, derived) = open_state(&dir.join(STATE_FOLDER), &config).map_err(at_state)?;
         // Whatever the state knows of was on stable storage once.
         let floor = kept.floor().map_err(at_state)?.max(derived.watermark());
-        let storage = storage(&dir.join(LOG_FOLDER)).map_err(at_log)?;
         let (log, work) = log(storage, &config, floor).map_err(at_log)?;
         Ok(Embedded {
             log,

@@ -64,6 +64,7 @@ impl Member {
             max_bytes: self.config.local.max_bytes,
             pieces: self.partitions.iter().map(|each| each.packs_kept()).sum(),
             damaged: self.partitions.iter().map(|each| each.damaged()).sum(),
+            disk: None,
             health: match failed {
                 Some(cause) => Health::Failing { cause },
                 None => self.room.health(),

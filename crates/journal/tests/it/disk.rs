@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
-use journal::log::{Listed, Storage, StoredFile};
+use journal::log::{Capacity, Listed, Storage, StoredFile};
 
 /// What a power cut does to bytes that were written and not synced.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -84,6 +84,10 @@ struct Image {
     appends: usize,
     syncs: usize,
     dir_syncs: usize,
+    /// How many bytes it takes; none for more than any test has.
+    total_bytes: Option<u64>,
+    /// What somebody else has on it.
+    foreign_bytes: u64,
     off: bool,
     held: bool,
     waiting: bool,
@@ -112,6 +116,18 @@ impl Disk {
     pub(crate) fn with_fault(self, fault: Fault) -> Disk {
         self.image().fault = Some(fault);
         self
+    }
+
+    /// A disk that takes so many bytes and no more.
+    pub(crate) fn of_bytes(total_bytes: u64) -> Disk {
+        let disk = Disk::new();
+        disk.image().total_bytes = Some(total_bytes);
+        disk
+    }
+
+    /// Somebody else has so many bytes on it from now on.
+    pub(crate) fn occupy(&self, foreign_bytes: u64) {
+        self.image().foreign_bytes = foreign_bytes;
     }
 
     /// How many calls changed anything so far.
@@ -176,6 +192,8 @@ impl Disk {
             synced_names: image.synced_names.clone(),
             last_change: image.last_change.clone(),
             files: image.files.clone(),
+            total_bytes: image.total_bytes,
+            foreign_bytes: image.foreign_bytes,
             ..Image::default()
         };
         Disk {
@@ -242,6 +260,18 @@ impl Disk {
             return Err(io::Error::other("the power went off"));
         }
         applied
+    }
+}
+
+impl Image {
+    fn free_bytes(&self) -> u64 {
+        let total_bytes = self.total_bytes.unwrap_or(u64::MAX / 2);
+        let files = self
+            .names
+            .values()
+            .map(|file| self.files[*file].bytes.len());
+        let used = files.sum::<usize>() as u64 + self.foreign_bytes;
+        total_bytes.saturating_sub(used)
     }
 }
 
@@ -337,6 +367,31 @@ impl Storage for Disk {
             Ok(())
         })
     }
+
+    fn capacity(&self) -> io::Result<Capacity> {
+        let image = self.image();
+        Ok(Capacity {
+            total_bytes: image.total_bytes.unwrap_or(u64::MAX / 2),
+            free_bytes: image.free_bytes(),
+        })
+    }
+
+    fn set_aside(&self, name: &str, bytes: u64) -> io::Result<()> {
+        self.change(|image, _| {
+            if bytes > image.free_bytes() {
+                return Err(failure());
+            }
+            let bytes = vec![0; usize::try_from(bytes).unwrap()];
+            let file = image.files.len();
+            image.files.push(Content {
+                synced_bytes: bytes.len(),
+                bytes,
+                given_up_from: None,
+            });
+            image.names.insert(name.to_owned(), file);
+            Ok(())
+        })
+    }
 }
 
 /// Whether the power goes during the call that is being made: what it should
@@ -363,7 +418,10 @@ impl StoredFile for File {
             let append = image.appends;
             image.appends += 1;
             let fails = fails(append, failing);
+            let free_bytes = usize::try_from(image.free_bytes()).unwrap();
+            let fails = fails || bytes.len() > free_bytes;
             let written = if fails { bytes.len() / 2 } else { bytes.len() };
+            let written = written.min(free_bytes);
             image.files[self.file]
                 .bytes
                 .extend_from_slice(&bytes[..written]);

@@ -17,4 +17,5 @@ mod nats;
 mod old_formats;
 mod rebuild;
 mod segments;
+mod space;
 mod support;

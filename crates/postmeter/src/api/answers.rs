@@ -112,6 +112,17 @@ pub(crate) fn health(health: &Health) -> (&'static str, Option<String>) {
             let why = "the journal is full: events are answered 503";
             ("full", Some(why.to_owned()))
         }
+        Health::NoSpace {
+            free_bytes,
+            needed_bytes,
+        } => {
+            let (free, needed) = (free_bytes >> 20, needed_bytes.div_ceil(1 << 20));
+            let why = format!(
+                "too little of the journal's disk is free: {free} MiB, and events are answered \
+                 503 until {needed} MiB are"
+            );
+            ("no space", Some(why))
+        }
         Health::Failing { cause } => (
             "failing",
             Some(format!("the journal cannot be written: {cause}")),

@@ -50,6 +50,9 @@ const CLUSTER_KEYS: [&str; 19] = [
     "node_timeout_s",
 ];
 
+/// The keys that only a journal in a folder has.
+const DISK_KEYS: [&str; 1] = ["min_free_bytes"];
+
 /// What keeps the durable state.
 #[derive(Clone, Debug)]
 pub(crate) enum Engine {
@@ -129,6 +132,10 @@ pub(super) fn read(fields: &mut Fields<'_, '_>) -> Engine {
     let limits = read_limits(fields);
     let engines = [("embedded", false), ("jetstream", true)];
     if fields.word("engine", &engines).unwrap_or(false) {
+        for key in DISK_KEYS {
+            let hint = "NATS servers have limits of their own";
+            fields.misplaced(key, "has no effect on a cluster", hint);
+        }
         return Engine::Cluster(Box::new(read_cluster(fields, limits)));
     }
     for key in CLUSTER_KEYS {
@@ -145,6 +152,7 @@ fn read_limits(fields: &mut Fields<'_, '_>) -> journal::Config {
         config.max_bytes = bytes;
         config.segment_bytes = config.segment_bytes.min(bytes / 8);
     }
+    config.min_free_bytes = fields.number("min_free_bytes", 0);
     if let Some(days) = fields.number("retention_days", 1) {
         config.retention = Duration::from_secs(days.saturating_mul(DAY_S));
         config.first_claims = config.retention;

@@ -134,6 +134,7 @@ fn refusing(health: &str) -> Option<&'static str> {
     match health {
         "healthy" => None,
         "full" => Some("The journal is full; Customer.io keeps new events back."),
+        "no space" => Some("The journal's disk is full; Customer.io keeps new events back."),
         "failing" => Some("The journal cannot write; Customer.io keeps new events back."),
         "unproven" => Some("The cluster does not prove that it keeps events, so it takes none."),
         "poisoned" => Some("The journal needs a restart; Customer.io keeps new events back."),
@@ -275,6 +276,11 @@ fn on_refusing(seen: &Overview) -> Option<Sentence> {
         "full" => (
             "Records that every connection has settled make room by themselves: mend the \
              connection that waits, or give the journal more room.",
+            "Journal",
+        ),
+        "no space" => (
+            "What is settled makes room by itself; look at what else is on the disk. Events are \
+             taken again without a restart.",
             "Journal",
         ),
         "failing" => (

@@ -109,6 +109,10 @@ fn while_something_is_stuck_the_title_names_all_that_is() {
             "The journal is full; Customer.io keeps new events back.",
         ),
         (
+            Box::new(|seen| seen.journal.health = "no space".to_owned()),
+            "The journal's disk is full; Customer.io keeps new events back.",
+        ),
+        (
             Box::new(|seen| seen.journal.health = "poisoned".to_owned()),
             "The journal needs a restart; Customer.io keeps new events back.",
         ),

@@ -15,7 +15,7 @@ use tracing::{error, info, warn};
 use super::Shared;
 use super::segments::{Segment, segment_name};
 use super::storage::StoredFile;
-use crate::append::{AppendError, Job, Stored};
+use crate::append::{AppendError, Job, Order, Stored};
 use crate::lock::lock;
 use crate::place::{Partition, Place, Seq};
 use crate::record::format;
@@ -32,8 +32,8 @@ pub(super) struct Committer {
     active: Option<Active>,
     poison: Option<Arc<io::Error>>,
     buffer: Vec<u8>,
-    /// Taken from the queue, and too large for the group before it.
-    waiting: Option<Job>,
+    /// Taken from the queue, and no part of the group before it.
+    waiting: Option<Order>,
 }
 
 struct Active {
@@ -59,37 +59,52 @@ impl Committer {
         }
     }
 
-    /// Commits until every sender is gone and all they sent is answered.
-    pub(super) fn run(mut self, jobs: &Receiver<Job>) {
-        while let Some(first) = self.waiting.take().or_else(|| jobs.recv().ok()) {
-            let group = self.gather(first, jobs);
-            self.commit(group);
+    /// Does what is asked until every sender is gone and all they sent is answered.
+    pub(super) fn run(mut self, orders: &Receiver<Order>) {
+        while let Some(order) = self.waiting.take().or_else(|| orders.recv().ok()) {
+            self.carry_out(order, orders);
         }
     }
 
     /// Commits what waits, as one group, and tells how many it answered.
-    pub(super) fn turn(&mut self, jobs: &Receiver<Job>) -> usize {
-        let Some(first) = self.waiting.take().or_else(|| jobs.try_recv().ok()) else {
-            return 0;
-        };
-        let group = self.gather(first, jobs);
-        let answered = group.len();
-        self.commit(group);
-        answered
+    pub(super) fn turn(&mut self, orders: &Receiver<Order>) -> usize {
+        let next = self.waiting.take().or_else(|| orders.try_recv().ok());
+        next.map_or(0, |order| self.carry_out(order, orders))
+    }
+
+    /// Tells how many records it answered.
+    fn carry_out(&mut self, order: Order, orders: &Receiver<Order>) -> usize {
+        match order {
+            Order::Append(first) => {
+                let group = self.gather(first, orders);
+                let answered = group.len();
+                self.commit(group);
+                answered
+            }
+            Order::BeginSegment(done) => {
+                self.begin_segment();
+                // Who trims may have stopped waiting; nothing depends on it.
+                done.send(()).ok();
+                0
+            }
+        }
     }
 
     /// The group that begins with `first`: all that waits behind it and fits.
-    fn gather(&mut self, first: Job, jobs: &Receiver<Job>) -> Vec<Job> {
+    fn gather(&mut self, first: Job, orders: &Receiver<Order>) -> Vec<Job> {
         let mut bytes = first.bytes();
         let mut group = vec![first];
         while group.len() < MAX_GROUP_RECORDS {
-            let Ok(job) = jobs.try_recv() else { break };
-            bytes += job.bytes();
-            if bytes > MAX_GROUP_BYTES {
-                self.waiting = Some(job);
-                break;
+            match orders.try_recv() {
+                Ok(Order::Append(job)) if bytes + job.bytes() <= MAX_GROUP_BYTES => {
+                    bytes += job.bytes();
+                    group.push(job);
+                }
+                other => {
+                    self.waiting = other.ok();
+                    break;
+                }
             }
-            group.push(job);
         }
         group
     }
@@ -110,16 +125,45 @@ impl Committer {
                 warn!("cannot write to the journal's log, will try a new segment: {cause}");
                 self.shared.room.failed(cause.to_string());
                 self.retire();
+                self.shared.space.look();
                 answer_all(group, &AppendError::Write(Arc::new(cause)));
             }
             Err(Failure::Sync(cause)) => {
-                error!("cannot sync the journal's log, so it takes nothing more: {cause}");
-                self.shared.room.poison(cause.to_string());
-                let cause = Arc::new(cause);
-                self.poison = Some(Arc::clone(&cause));
+                let cause = self.poison(cause);
                 answer_all(group, &AppendError::Poisoned(cause));
             }
         }
+    }
+
+    /// Promises nothing any more.
+    fn poison(&mut self, cause: io::Error) -> Arc<io::Error> {
+        error!("cannot sync the journal's log, so it takes nothing more: {cause}");
+        self.shared.room.poison(cause.to_string());
+        let cause = Arc::new(cause);
+        self.poison = Some(Arc::clone(&cause));
+        cause
+    }
+
+    /// Begins an empty segment, so that all the others can be trimmed. Its name
+    /// keeps the number of the next record when they are gone.
+    fn begin_segment(&mut self) {
+        if self.poison.is_some() {
+            return;
+        }
+        let file = match self.create() {
+            Ok(file) => file,
+            Err(cause) => return info!("cannot begin a segment yet: {cause}"),
+        };
+        if let Err(cause) = self.shared.storage.sync_dir() {
+            self.poison(cause);
+            return;
+        }
+        let segment = Arc::new(Segment::new(self.next, 0));
+        self.shared.segments.insert(Arc::clone(&segment));
+        self.shared
+            .segments
+            .keep_open(segment.first, Arc::clone(&file));
+        self.active = Some(Active { segment, file });
     }
 
     /// Fills the buffer with the group; tells where in it each record begins.
@@ -155,7 +199,11 @@ impl Committer {
             return Ok(());
         }
         let file = self.create().map_err(Failure::Write)?;
-        file.append(&self.buffer).map_err(Failure::Write)?;
+        if let Err(cause) = file.append(&self.buffer) {
+            // A disk that is full gets back what was written in vain.
+            self.shared.storage.unlink(&segment_name(self.next)).ok();
+            return Err(Failure::Write(cause));
+        }
         file.sync().map_err(Failure::Sync)?;
         // The file is found again after a power cut only once its entry is synced.
         self.shared.storage.sync_dir().map_err(Failure::Sync)?;
@@ -198,6 +246,11 @@ impl Committer {
         let Some(Active { segment, file }) = self.active.take() else {
             return;
         };
+        if segment.bytes() == 0 {
+            // It was begun so that others could go, and is still needed for its name.
+            self.shared.segments.remove(segment.first);
+            return self.begin_segment();
+        }
         if let Ok(bytes) = file.size() {
             self.shared
                 .room
@@ -208,6 +261,7 @@ impl Committer {
 
     fn acknowledge(&mut self, mut group: Vec<Job>) {
         self.shared.room.wrote(self.buffer.len() as u64);
+        self.shared.space.wrote(self.buffer.len() as u64);
         let claims = group.iter_mut().map(|job| &mut job.claim);
         self.shared.room.give_back(claims);
         let first = self.next;

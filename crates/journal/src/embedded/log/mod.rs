@@ -19,6 +19,7 @@ mod erase;
 mod read;
 mod recover;
 mod segments;
+mod space;
 mod storage;
 mod trim;
 mod walk;
@@ -33,17 +34,20 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tracing::error;
 
-pub use storage::{Listed, Storage, StoredFile};
+pub use space::DiskStats;
+pub use storage::{Capacity, Listed, Storage, StoredFile};
 pub use trim::{Expiry, Trimmed};
 
 pub(crate) use read::Lookup;
+pub(crate) use space::make_way;
 pub(crate) use storage::{Disk, make_folder, sync_folder};
 
 use self::committer::Committer;
 use self::damage::Damage;
 use self::recover::{Tail, recover_tail};
 use self::segments::{Segment, Segments, is_rewritten_name, parse_segment_name, segment_name};
-use crate::append::{Job, Permit, Queue};
+use self::space::Space;
+use crate::append::{Order, Permit, Queue};
 use crate::config::Config;
 use crate::lock::lock;
 use crate::place::Seq;
@@ -53,7 +57,7 @@ use crate::room::{Health, Limits, Room, Unavailable};
 pub struct Log {
     shared: Arc<Shared>,
     /// Where appends go; none once the log is closed.
-    queue: Arc<Mutex<Option<SyncSender<Job>>>>,
+    queue: Arc<Mutex<Option<SyncSender<Order>>>>,
     committer: Mutex<Option<JoinHandle<()>>>,
     trimming: Mutex<()>,
 }
@@ -62,14 +66,14 @@ pub struct Log {
 /// had its time.
 pub struct Commits {
     committer: Committer,
-    jobs: Receiver<Job>,
+    orders: Receiver<Order>,
 }
 
 impl Commits {
     /// Commits what was appended and waits, as one group, and answers it. Tells how
     /// many records that were.
     pub fn turn(&mut self) -> usize {
-        self.committer.turn(&self.jobs)
+        self.committer.turn(&self.orders)
     }
 }
 
@@ -80,6 +84,7 @@ struct Shared {
     max_bytes: u64,
     segments: Segments,
     room: Arc<Room>,
+    space: Space,
     durable: watch::Sender<Option<Seq>>,
     /// When the newest record arrived, in seconds; the least when none is known.
     newest_second: AtomicI64,
@@ -102,6 +107,8 @@ pub struct LogStats {
     pub segments: usize,
     /// Records that were found to be damaged since the log was opened.
     pub damaged: u64,
+    /// What is known of the disk; none where it does not say.
+    pub disk: Option<DiskStats>,
     /// How the log is.
     pub health: Health,
 }
@@ -117,10 +124,10 @@ impl Log {
     /// The storage failed, or no thread could be started.
     pub fn open(storage: Arc<dyn Storage>, config: &Config, floor: Seq) -> io::Result<Log> {
         let (log, commits) = Self::open_by_hand(storage, config, floor)?;
-        let Commits { committer, jobs } = commits;
+        let Commits { committer, orders } = commits;
         let thread = thread::Builder::new()
             .name("journal-log".to_owned())
-            .spawn(move || committer.run(&jobs))?;
+            .spawn(move || committer.run(&orders))?;
         *lock(&log.committer) = Some(thread);
         Ok(log)
     }
@@ -140,19 +147,23 @@ impl Log {
             queue_records: config.queue_records,
             queue_bytes: config.queue_bytes,
         };
+        let room = Arc::new(Room::new(limits, bytes));
+        let space = Space::open(Arc::clone(&storage), config, Arc::clone(&room));
         let shared = Arc::new(Shared {
             storage,
             segment_bytes: config.segment_bytes,
             max_bytes: config.max_bytes,
             segments,
-            room: Arc::new(Room::new(limits, bytes)),
+            room,
+            space,
             durable: watch::Sender::new(last),
             newest_second: AtomicI64::new(newest),
             damage: Mutex::default(),
             closed: Mutex::new(Seq::ZERO),
         });
-        // Room is claimed before anything is sent, so the queue is never full.
-        let (sender, jobs) = sync_channel(config.queue_records);
+        // Room is claimed before anything is sent, so the queue is never full; one
+        // more than that is for who trims.
+        let (sender, orders) = sync_channel(config.queue_records + 1);
         let committer = Committer::new(Arc::clone(&shared), tail.last.next());
         let log = Log {
             shared,
@@ -160,7 +171,7 @@ impl Log {
             committer: Mutex::default(),
             trimming: Mutex::new(()),
         };
-        Ok((log, Commits { committer, jobs }))
+        Ok((log, Commits { committer, orders }))
     }
 
     /// Reserves room for a record with a body of `body_bytes`; never waits.
@@ -187,6 +198,13 @@ impl Log {
         })
     }
 
+    /// Looks how much of the disk is free, and turns events away or takes them
+    /// again. To be called about every second: the log itself looks only after
+    /// it has written a few MiB.
+    pub fn look(&self) {
+        self.shared.space.look();
+    }
+
     /// How many bytes lie in the segments that hold `first` and all above.
     pub(crate) fn bytes_from(&self, first: Seq) -> u64 {
         self.shared.segments.bytes_from(first)
@@ -194,12 +212,16 @@ impl Log {
 
     /// What the log holds.
     pub fn stats(&self) -> LogStats {
+        let last = *self.shared.durable.borrow();
+        let first = self.shared.segments.first();
         LogStats {
-            first: self.shared.segments.first(),
-            last: *self.shared.durable.borrow(),
+            // An empty segment is named by the record that will come.
+            first: first.filter(|first| last.is_some_and(|last| *first <= last)),
+            last,
             bytes: self.shared.room.disk_bytes(),
             segments: self.shared.segments.count(),
             damaged: lock(&self.shared.damage).records(),
+            disk: self.shared.space.stats(),
             health: self.shared.room.health(),
         }
     }

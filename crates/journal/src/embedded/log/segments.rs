@@ -148,6 +148,11 @@ impl Segments {
         lock(&self.inner).by_first.keys().next().copied()
     }
 
+    /// The first place of the last segment; none when there is no segment.
+    pub(super) fn last(&self) -> Option<Seq> {
+        lock(&self.inner).by_first.keys().next_back().copied()
+    }
+
     /// Every segment with its end, upwards.
     pub(super) fn all(&self) -> Vec<Holding> {
         let inner = lock(&self.inner);
@@ -240,6 +245,7 @@ impl Inner {
     }
 
     fn keep_open(&mut self, first: Seq, file: Arc<dyn StoredFile>) {
+        self.open.retain(|(open, _)| *open != first);
         self.open.push_back((first, file));
         if self.open.len() > MAX_OPEN_FILES {
             self.open.pop_front();

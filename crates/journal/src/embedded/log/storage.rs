@@ -7,6 +7,12 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
+
+/// What is written at once where a file system cannot allocate without writing.
+const CHUNK_BYTES: usize = 1024 * 1024;
+
 /// One flat folder of append-only files.
 ///
 /// Of all that is written only this survives a power cut for certain: the bytes
@@ -27,6 +33,20 @@ pub trait Storage: Send + Sync {
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Makes every `create`, `unlink` and `rename` so far survive a power cut.
     fn sync_dir(&self) -> io::Result<()>;
+    /// How large the disk is, and how much of it is free.
+    fn capacity(&self) -> io::Result<Capacity>;
+    /// Makes a file that takes up so much of the disk, whatever is in it: to be
+    /// unlinked when others need the room. On an error there is no such file.
+    fn set_aside(&self, name: &str, bytes: u64) -> io::Result<()>;
+}
+
+/// How much a disk takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Capacity {
+    /// All of it.
+    pub total_bytes: u64,
+    /// What is left for whoever runs this process.
+    pub free_bytes: u64,
 }
 
 /// One file of a [`Storage`].
@@ -104,6 +124,42 @@ impl Storage for Disk {
     fn sync_dir(&self) -> io::Result<()> {
         sync_folder(&self.dir)
     }
+
+    fn capacity(&self) -> io::Result<Capacity> {
+        let seen = rustix::fs::statvfs(&self.dir)?;
+        Ok(Capacity {
+            total_bytes: seen.f_blocks.saturating_mul(seen.f_frsize),
+            free_bytes: seen.f_bavail.saturating_mul(seen.f_frsize),
+        })
+    }
+
+    fn set_aside(&self, name: &str, bytes: u64) -> io::Result<()> {
+        let path = self.dir.join(name);
+        let taken = File::create(&path).and_then(|file| take_up(&file, bytes));
+        taken.inspect_err(|_| {
+            // What it has taken of a disk that is too full goes back at once.
+            fs::remove_file(&path).ok();
+        })
+    }
+}
+
+/// Allocates so many bytes to the file: blocks, and not just a length.
+fn take_up(file: &File, bytes: u64) -> io::Result<()> {
+    match fallocate(file, FallocateFlags::empty(), 0, bytes) {
+        Err(Errno::OPNOTSUPP) => {}
+        allocated => return Ok(allocated?),
+    }
+    let chunk = vec![0; CHUNK_BYTES];
+    let mut left = bytes;
+    while left > 0 {
+        let n_bytes = chunk
+            .len()
+            .min(usize::try_from(left).unwrap_or(chunk.len()));
+        let (part, _) = chunk.split_at(n_bytes);
+        (&*file).write_all(part)?;
+        left -= n_bytes as u64;
+    }
+    file.sync_all()
 }
 
 /// Makes sure that there is a folder `dir`, and that a power cut leaves it there.

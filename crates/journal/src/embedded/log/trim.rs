@@ -1,6 +1,7 @@
 //! Gives disk space back, whole segments at a time, oldest first.
 
 use std::io;
+use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,6 +9,7 @@ use tracing::info;
 
 use super::Log;
 use super::segments::{Holding, segment_name};
+use crate::append::Order;
 use crate::lock::lock;
 use crate::place::Seq;
 
@@ -37,8 +39,8 @@ pub struct Trimmed {
 
 impl Log {
     /// Unlinks segments that are older than the retention, or as many as leave a
-    /// part of the byte budget free. The last one stays, and so does every
-    /// record from `keep_from` on.
+    /// part of the byte budget free and enough of the disk. The last one stays,
+    /// if only as an empty one, and so does every record from `keep_from` on.
     ///
     /// # Errors
     ///
@@ -46,6 +48,10 @@ impl Log {
     pub fn trim(&self, expiry: &Expiry) -> io::Result<Trimmed> {
         let _alone = lock(&self.trimming);
         let mut trimmed = Trimmed::default();
+        self.shared.space.look();
+        if self.holds_up_the_disk(expiry) {
+            self.begin_segment();
+        }
         let segments = self.shared.segments.all();
         let mut rest = segments.as_slice();
         while let Some((oldest, above)) = rest.split_first() {
@@ -54,6 +60,9 @@ impl Log {
             }
             trimmed.pieces += 1;
             trimmed.bytes += self.unlink(oldest)?;
+            if self.shared.room.shortage().is_some() {
+                self.shared.space.look();
+            }
             rest = above;
         }
         if trimmed.pieces > 0 {
@@ -69,9 +78,34 @@ impl Log {
 
     /// Whether trimming would unlink anything.
     pub(crate) fn has_expired(&self, expiry: &Expiry) -> io::Result<bool> {
+        if self.holds_up_the_disk(expiry) {
+            return Ok(true);
+        }
         let segments = self.shared.segments.all();
         let above = segments.split_first().map(|(_, above)| above);
         above.map_or(Ok(false), |above| self.may_go(above, expiry))
+    }
+
+    /// Whether the last segment, which stays, is all that is left to give to a
+    /// disk that has too little room.
+    fn holds_up_the_disk(&self, expiry: &Expiry) -> bool {
+        let last = self.shared.segments.last();
+        self.shared.room.shortage().is_some()
+            && expiry.keep_from > self.durable_seq()
+            && last.is_some_and(|last| last <= self.durable_seq())
+    }
+
+    /// Has an empty segment begun; waits until that was tried, unless everything is
+    /// done by hand.
+    fn begin_segment(&self) {
+        let (done, tried) = sync_channel(1);
+        let asked = lock(&self.queue)
+            .as_ref()
+            .is_some_and(|queue| queue.try_send(Order::BeginSegment(done)).is_ok());
+        if asked && lock(&self.committer).is_some() {
+            // An error is a thread that has ended: the log is closed.
+            tried.recv().ok();
+        }
     }
 
     /// Whether the oldest segment may go, given all that are above it.
@@ -80,7 +114,8 @@ impl Log {
         if next.is_none_or(|next| next > expiry.keep_from) {
             return Ok(false);
         }
-        let crowded = self.shared.room.disk_bytes() > self.trim_above_bytes();
+        let crowded = self.shared.room.shortage().is_some()
+            || self.shared.room.disk_bytes() > self.trim_above_bytes();
         Ok(crowded || self.is_expired(above, expiry)?)
     }
 
