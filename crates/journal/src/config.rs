@@ -38,6 +38,9 @@ pub struct Config {
     /// How many records' index may be in memory only. A crash makes the indexer
     /// go through so many once more; at least one.
     pub index_records_in_memory: usize,
+    /// Heads of the settings' keys of which a copy is kept beside the state, for
+    /// when it does not open.
+    pub precious_settings: Vec<String>,
     /// The most permits held or appends waiting at a time; beyond it the journal
     /// is busy.
     pub queue_records: usize,
@@ -65,6 +68,7 @@ impl Config {
             duplicate_claims: Self::MIN_DUPLICATE_CLAIMS,
             first_claims: 30 * DAY,
             index_records_in_memory: 64 * 1024,
+            precious_settings: Vec::new(),
             queue_records: 16 * 1024,
             queue_bytes: 64 * 1024 * 1024,
         }

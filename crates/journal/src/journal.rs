@@ -59,7 +59,8 @@ pub enum StateError {
         /// The record.
         seq: Seq,
     },
-    /// The database failed. Reading may help again; once a write has failed the
+    /// The database failed. No change was made. Where [`Fault::may_pass`] says so
+    /// the same may be tried again; otherwise only reading may help, and the
     /// journal must be opened anew.
     #[error("cannot use the journal's state")]
     Storage(#[source] Fault),
@@ -210,6 +211,35 @@ impl Journal {
     /// What the journal holds.
     pub fn stats(&self) -> Stats {
         on_engine!(self, engine => engine.stats())
+    }
+
+    /// What could not be read and was set aside, in words for a person: where it
+    /// was, why, and what that means. Reads the state's folder.
+    pub fn set_aside(&self) -> Vec<String> {
+        match &self.engine {
+            Engine::Embedded(engine) => engine.set_aside(),
+            Engine::Cluster(_) => Vec::new(),
+        }
+    }
+
+    /// Whether the state did not open this time, and no copy of the cursors was
+    /// there: nobody knows how far any connection had settled.
+    pub fn has_lost_cursors(&self) -> bool {
+        match &self.engine {
+            Engine::Embedded(engine) => engine.is_lost,
+            Engine::Cluster(_) => false,
+        }
+    }
+
+    /// Looks after the disk of a journal in a folder: turns events away while too
+    /// little of it is free and takes them again when there is more; and opens the
+    /// state anew, once there is room, after a write to it had failed. To be called
+    /// about every second. What it finds is in [`Journal::stats`].
+    pub async fn tend(&self) {
+        match &self.engine {
+            Engine::Embedded(engine) => engine.look_after().await,
+            Engine::Cluster(_) => {}
+        }
     }
 
     /// Follows what is known about how the cluster keeps what it acknowledges;

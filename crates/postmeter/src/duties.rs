@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use journal::{Duty, Journal, StateError, Tenure};
@@ -15,6 +15,9 @@ use tracing::{error, info};
 
 /// The pause before work that ended too early is begun again.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long the same cause is not told again.
+const TELL_AGAIN: Duration = Duration::from_mins(1);
 
 /// Work that one node at a time does.
 pub(crate) trait Work: Sync {
@@ -53,13 +56,14 @@ impl Duties {
     /// Does the work whenever its duty is this node's, until `stop`.
     pub(crate) async fn perform(&self, work: &impl Work, stop: &CancellationToken) {
         let duty = work.duty();
+        let mut told = Told::default();
         while let Some(taken) = stop.run_until_cancelled(self.journal.take(&duty)).await {
             let ended = match taken {
                 Ok(tenure) => self.tend(tenure, work, stop).await,
                 Err(error) => Err(error).context("cannot take it up"),
             };
             let Err(error) = ended else { continue };
-            report(&work.name(), &error);
+            told.report(&work.name(), &error);
             let pause = tokio::time::sleep(RESTART_PAUSE);
             stop.run_until_cancelled(pause).await;
         }
@@ -108,11 +112,24 @@ impl Drop for Noted<'_> {
     }
 }
 
-fn report(name: &str, error: &anyhow::Error) {
-    if is_superseded(error) {
-        info!("{name} is another node's work now");
-    } else {
-        error!("{name} stopped and starts again: {error:#}");
+/// Why work ended that was told last, and when: what fails the same way every
+/// second is told once in a while.
+#[derive(Default)]
+struct Told(Option<(String, Instant)>);
+
+impl Told {
+    fn report(&mut self, name: &str, error: &anyhow::Error) {
+        if is_superseded(error) {
+            info!("{name} is another node's work now");
+            return;
+        }
+        let cause = format!("{error:#}");
+        let last = self.0.as_ref();
+        let is_old = last.is_some_and(|(told, at)| *told == cause && at.elapsed() < TELL_AGAIN);
+        if !is_old {
+            error!("{name} stopped and starts again: {cause}");
+            self.0 = Some((cause, Instant::now()));
+        }
     }
 }
 
@@ -132,13 +149,13 @@ mod tests {
     use super::*;
 
     /// Says when it begins and when it ends; fails when it is told to.
-    struct Told {
+    struct Saying {
         begun: mpsc::Sender<BTreeSet<Duty>>,
         duties: Duties,
         fail: CancellationToken,
     }
 
-    impl Work for Told {
+    impl Work for Saying {
         fn duty(&self) -> Duty {
             Duty::Index(Partition::ZERO)
         }
@@ -168,7 +185,7 @@ mod tests {
         let duties = Duties::of(journal);
         let (begun, mut begins) = mpsc::channel(9);
         let (stop, fail) = (CancellationToken::new(), CancellationToken::new());
-        let work = Told {
+        let work = Saying {
             begun,
             duties: duties.clone(),
             fail,
@@ -189,7 +206,7 @@ mod tests {
         let duties = Duties::of(journal);
         let (begun, mut begins) = mpsc::channel(9);
         let (stop, fail) = (CancellationToken::new(), CancellationToken::new());
-        let work = Told {
+        let work = Saying {
             begun,
             duties: duties.clone(),
             fail: fail.clone(),

@@ -91,6 +91,7 @@ impl Operator {
         trouble
             .into_iter()
             .chain(unlocked.warnings.clone())
+            .chain(self.journal.set_aside())
             .collect()
     }
 

@@ -263,6 +263,7 @@ async fn keep_house(operator: Operator, observer: Observer, stop: CancellationTo
     let mut rounds = tokio::time::interval(HOUSEKEEPING);
     let mut failing = false;
     while stop.run_until_cancelled(rounds.tick()).await.is_some() {
+        operator.journal.tend().await;
         let failed = house_round(&operator, &observer).await.err();
         let failed = failed.filter(|error| !is_superseded(error));
         if let Some(error) = failed.as_ref().filter(|_| !failing) {

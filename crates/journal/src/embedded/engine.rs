@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::{JoinError, spawn_blocking};
 
+use super::halves::State;
 use super::log::{Expiry, Lookup, Trimmed};
 use super::{Embedded, Work};
 use crate::append::Permit;
@@ -49,7 +50,10 @@ impl Embedded {
         from: Place,
         limit: ReadLimit,
     ) -> Result<Vec<Indexed>, ReadError> {
-        let read = self.blocking(move |engine| read_indexed(engine, from.seq, limit));
+        let read = self.blocking(move |engine| {
+            let read = engine.with_state(|state| read_indexed(state, from.seq, limit));
+            read.map_err(ReadError::Index)?
+        });
         read.await.ok_or(ReadError::Stopping)?
     }
 
@@ -73,7 +77,10 @@ impl Embedded {
         keep: Vec<(Partition, Seq)>,
     ) -> Result<Trimmed, StateError> {
         let wanted = keep.into_iter().map(|(_, seq)| seq).min();
-        let trim = self.blocking(move |engine| trim(engine, now, wanted));
+        let trim = self.blocking(move |engine| {
+            let trimmed = engine.with_state(|state| trim(state, now, wanted));
+            trimmed.map_err(StateError::Storage)?
+        });
         trim.await.ok_or(StateError::Stopping)?
     }
 }
@@ -81,7 +88,7 @@ impl Embedded {
 /// The index.
 impl Embedded {
     pub(crate) fn indexed(&self, _: Partition) -> watch::Receiver<Option<Seq>> {
-        self.derived.watch()
+        self.indexed.subscribe()
     }
 
     pub(crate) async fn index(
@@ -90,10 +97,13 @@ impl Embedded {
         entries: Vec<IndexEntry>,
     ) -> Result<Vec<Verdict>, StateError> {
         let indexed = self.blocking(move |engine| {
-            let Embedded {
-                log, derived, kept, ..
-            } = engine;
-            derived.index(log, kept, entries)
+            let indexed = engine.with_state(|state| {
+                let State {
+                    log, derived, kept, ..
+                } = state;
+                derived.index(log, kept, entries)
+            });
+            indexed.map_err(IndexFault::Fault)?
         });
         indexed
             .await
@@ -269,14 +279,22 @@ impl Embedded {
     }
 
     pub(crate) fn watch_settings(&self) -> watch::Receiver<u64> {
-        self.kept.watch_settings()
+        self.settings.subscribe()
     }
 }
 
 /// Off the runtime.
 impl Embedded {
     pub(crate) async fn shut(self: &Arc<Self>) -> Result<(), StateError> {
-        self.on_state(Embedded::close).await
+        let closed = self.blocking(Embedded::close).await;
+        closed
+            .ok_or(StateError::Stopping)?
+            .map_err(StateError::Storage)
+    }
+
+    /// As [`Embedded::tend`].
+    pub(crate) async fn look_after(self: &Arc<Self>) {
+        self.blocking(Embedded::tend).await;
     }
 
     /// Does what blocks, on a thread that may unless all is done in place; none
@@ -294,9 +312,10 @@ impl Embedded {
 
     pub(super) async fn on_state<T: Send + 'static>(
         self: &Arc<Self>,
-        work: impl FnOnce(&Embedded) -> Result<T, Fault> + Send + 'static,
+        work: impl FnOnce(&State) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StateError> {
-        let done = self.blocking(work).await.ok_or(StateError::Stopping)?;
+        let done = self.blocking(move |engine| engine.with_state(work)?);
+        let done = done.await.ok_or(StateError::Stopping)?;
         done.map_err(StateError::Storage)
     }
 }
@@ -312,7 +331,7 @@ pub(crate) fn finished<T>(joined: Result<T, JoinError>) -> Option<T> {
     }
 }
 
-fn read_indexed(engine: &Embedded, from: Seq, limit: ReadLimit) -> Result<Vec<Indexed>, ReadError> {
+fn read_indexed(engine: &State, from: Seq, limit: ReadLimit) -> Result<Vec<Indexed>, ReadError> {
     let watermark = engine.derived.watermark();
     let entries = engine
         .log
@@ -329,8 +348,8 @@ fn read_indexed(engine: &Embedded, from: Seq, limit: ReadLimit) -> Result<Vec<In
 }
 
 /// Trims all but what is wanted from some place on.
-fn trim(engine: &Embedded, now: Timestamp, wanted: Option<Seq>) -> Result<Trimmed, StateError> {
-    let Embedded {
+fn trim(engine: &State, now: Timestamp, wanted: Option<Seq>) -> Result<Trimmed, StateError> {
+    let State {
         log,
         derived,
         kept,

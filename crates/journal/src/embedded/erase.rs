@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::halves::State;
 use super::{Embedded, folder};
 use crate::index::ClaimKey;
 use crate::journal::{EraseError, Leavings, StateError};
@@ -19,7 +20,10 @@ impl Embedded {
         records: BTreeMap<Place, ClaimKey>,
         now: Timestamp,
     ) -> Result<u64, EraseError> {
-        let erased = self.blocking(move |engine| erase(engine, &records, now));
+        let erased = self.blocking(move |engine| {
+            let erased = engine.with_state(|state| erase(state, &records, now));
+            erased.map_err(|fault| EraseError::State(StateError::Storage(fault)))?
+        });
         let stopping = EraseError::State(StateError::Stopping);
         erased.await.ok_or(stopping)?
     }
@@ -37,7 +41,7 @@ impl Embedded {
 }
 
 fn erase(
-    engine: &Embedded,
+    engine: &State,
     records: &BTreeMap<Place, ClaimKey>,
     now: Timestamp,
 ) -> Result<u64, EraseError> {

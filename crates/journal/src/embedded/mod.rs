@@ -4,9 +4,10 @@
 //! ```text
 //! LOCK            held while the journal is open
 //! FORMAT          the version of all this
-//! log/            segments of records
+//! log/            segments of records; ballast; what is damaged, set aside
 //! state/kept/     cursors, first-only claims, traces, dead letters, settings
 //! state/derived/  the index: can be deleted while the journal is closed
+//! state/spare     a copy of cursors and some settings, for when kept/ does not open
 //! ```
 //!
 //! Everything here blocks; the handle in front of it keeps that off the runtime,
@@ -15,23 +16,25 @@
 mod engine;
 mod erase;
 pub(crate) mod folder;
+mod halves;
 pub(crate) mod log;
 
 use std::io;
-use std::panic::resume_unwind;
 use std::path::Path;
-use std::sync::Arc;
-use std::thread;
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Instant;
 
+use tokio::sync::watch;
 use tracing::error;
 
 use self::folder::Folder;
-use self::log::{Commits, Disk, Log, Storage, make_folder, make_way};
+use self::halves::{Halves, Opened, State, Trouble, open_state};
+use self::log::{Commits, Disk, Log, Storage, make_way};
 use crate::config::Config;
 use crate::journal::{PartitionStats, Stats};
 use crate::place::{Partition, Seq};
 use crate::room::Health;
-use crate::state::{self, Derived, DerivedLimits, Fault, Kept};
+use crate::state::Fault;
 pub use folder::OpenError;
 
 pub(crate) use engine::finished;
@@ -42,11 +45,18 @@ const STATE_FOLDER: &str = "state";
 /// A journal of the embedded engine that is open. Fields are dropped in order:
 /// the folder is free for others only when all else is done.
 pub(crate) struct Embedded {
-    pub(crate) log: Log,
-    pub(crate) derived: Derived,
-    pub(crate) kept: Kept,
-    pub(crate) config: Config,
+    halves: RwLock<Halves>,
+    /// Follows the last indexed record, and how often settings were changed,
+    /// whether or not the state is open.
+    indexed: watch::Sender<Option<Seq>>,
+    settings: watch::Sender<u64>,
+    log: Arc<Log>,
+    config: Config,
     work: Work,
+    /// Whether cursors were lost when it was opened.
+    pub(crate) is_lost: bool,
+    /// When what nobody could go on without was copied.
+    copied_at: Mutex<Option<Instant>>,
     _folder: Folder,
 }
 
@@ -74,34 +84,57 @@ impl Embedded {
     /// What the journal holds.
     pub(crate) fn stats(&self) -> Stats {
         let log = self.log.stats();
-        let failed = self.kept.failed().or(self.derived.failed());
         Stats {
             partitions: vec![PartitionStats {
                 partition: Partition::ZERO,
                 first: log.first,
                 last: log.last,
-                indexed: *self.derived.watch().borrow(),
+                indexed: *self.indexed.borrow(),
             }],
             bytes: log.bytes,
             max_bytes: self.config.max_bytes,
             pieces: log.segments as u64,
             damaged: log.damaged,
             disk: log.disk,
-            health: match failed {
-                Some(cause) => Health::Poisoned {
-                    cause: cause.to_owned(),
-                },
-                None => log.health,
-            },
+            health: self.health(log.health),
         }
+    }
+
+    /// The state's health, unless the log's is what to look at.
+    fn health(&self, log: Health) -> Health {
+        let trouble = match self.halves.try_read().as_deref() {
+            Ok(halves) => halves.trouble(),
+            // Who holds it otherwise is opening it anew.
+            Err(_) => Some(Trouble::Passing(Fault::Reopening.to_string())),
+        };
+        match (log, trouble) {
+            (Health::Poisoned { cause }, _) | (_, Some(Trouble::Lasting(cause))) => {
+                Health::Poisoned { cause }
+            }
+            (_, Some(Trouble::Passing(cause))) => Health::Failing { cause },
+            (log, None) => log,
+        }
+    }
+
+    /// What could not be read and lies beside, in words.
+    pub(crate) fn set_aside(&self) -> Vec<String> {
+        let mut told = halves::set_aside(&self.config);
+        told.extend(self.log.set_aside());
+        told
     }
 
     /// Commits what was appended, and writes out what is in memory only.
     pub(crate) fn close(&self) -> Result<(), Fault> {
         self.log.close();
-        self.derived.flush(&|first| self.log.bytes_from(first))?;
-        self.derived.sync()?;
-        self.kept.sync()
+        self.copy_spare_now();
+        self.with_state(|state| {
+            let State {
+                log, derived, kept, ..
+            } = state;
+            derived.flush(&|first| log.bytes_from(first))?;
+            derived.sync()?;
+            kept.sync()
+        })?
     }
 
     /// Opens the journal that `config` describes, with its log in its own folder.
@@ -159,16 +192,30 @@ impl Embedded {
         };
         let storage = storage(&dir.join(LOG_FOLDER)).map_err(at_log)?;
         make_way(&*storage, &config).map_err(at_log)?;
-        let (kept, derived) = open_state(&dir.join(STATE_FOLDER), &config).map_err(at_state)?;
+        let opened = open_state(&config).map_err(at_state)?;
+        let Opened {
+            kept,
+            derived,
+            is_lost,
+        } = opened;
         // Whatever the state knows of was on stable storage once.
         let floor = kept.floor().map_err(at_state)?.max(derived.watermark());
         let (log, work) = log(storage, &config, floor).map_err(at_log)?;
+        let log = Arc::new(log);
         Ok(Embedded {
+            indexed: derived.sender(),
+            settings: kept.sender(),
+            halves: RwLock::new(Halves::Open(Box::new(State {
+                log: Arc::clone(&log),
+                derived,
+                kept,
+                config: config.clone(),
+            }))),
             log,
-            derived,
-            kept,
             config,
             work,
+            is_lost,
+            copied_at: Mutex::default(),
             _folder: folder,
         })
     }
@@ -177,25 +224,4 @@ impl Embedded {
 /// A log that commits on a thread of its own.
 fn threads(storage: Arc<dyn Storage>, config: &Config, floor: Seq) -> io::Result<(Log, Work)> {
     Ok((Log::open(storage, config, floor)?, Work::OnThreads))
-}
-
-/// Opens both halves of the state at once: each replays what it wrote last.
-fn open_state(dir: &Path, config: &Config) -> Result<(Kept, Derived), Fault> {
-    let (kept_dir, derived_dir) = (dir.join("kept"), dir.join("derived"));
-    for made in [dir, &kept_dir, &derived_dir] {
-        make_folder(made)?;
-    }
-    let limits = DerivedLimits {
-        duplicate_claims: config.duplicate_claims,
-        log_bytes: config.max_bytes,
-        young_records: config.index_records_in_memory,
-        partition: Partition::ZERO,
-    };
-    thread::scope(|scope| {
-        let derived = scope.spawn(|| Derived::open(&derived_dir, limits));
-        let kept = Kept::open(&kept_dir, config.first_claims, state::Commits::Synced);
-        let derived = derived.join();
-        let derived = derived.unwrap_or_else(|panic| resume_unwind(panic));
-        Ok((kept?, derived?))
-    })
 }

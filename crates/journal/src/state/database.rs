@@ -2,15 +2,18 @@
 //! batch of changes becomes durable.
 
 use std::error::Error;
+use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
+use std::thread;
 
 use fjall::{KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 use tracing::{error, warn};
 
 use super::{rows, torn};
 use crate::embedded::log::sync_folder;
+use crate::lock::lock;
 
 /// The most bytes of the write-ahead journal. fjall allows no less.
 const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
@@ -22,9 +25,12 @@ const MEMTABLE_BYTES: u64 = 8 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The database failed. Once a write has failed it takes no more until it is
-    /// opened anew.
+    /// opened anew, which the journal does by itself when it was for want of room.
     #[error("the database failed")]
     Database(#[from] fjall::Error),
+    /// The database is being opened anew, since a write had failed: try again.
+    #[error("the database is being opened anew")]
+    Reopening,
     /// A row is not what this build writes.
     #[error("a stored {0} cannot be read")]
     Row(&'static str),
@@ -34,10 +40,21 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Whether doing the same again may succeed without anybody's help: the disk
+    /// was full, or the database is not open yet.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Fault::Reopening => true,
+            Fault::Row(_) => false,
+            Fault::Database(error) => means_no_room(error),
+            Fault::File(error) => is_no_room(error),
+        }
+    }
+
     /// Whether the files are not what they should be, rather than out of reach
     /// for now: a full disk, a lock, a missing permission.
-    pub(super) fn is_damage(&self) -> bool {
-        if matches!(self, Fault::Database(fjall::Error::Locked)) {
+    pub(crate) fn is_damage(&self) -> bool {
+        if self.may_pass() || matches!(self, Fault::Database(fjall::Error::Locked)) {
             return false;
         }
         let mut cause: Option<&(dyn Error + 'static)> = Some(self);
@@ -52,6 +69,29 @@ impl Fault {
         }
         true
     }
+}
+
+/// Whether a disk that has room makes it go away. What fjall does behind our back
+/// tells no cause; nothing that was promised depends on it.
+fn means_no_room(error: &fjall::Error) -> bool {
+    if matches!(error, fjall::Error::Poisoned) {
+        return true;
+    }
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return is_no_room(error);
+        }
+        cause = error.source();
+    }
+    false
+}
+
+fn is_no_room(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+    )
 }
 
 /// How many sequence numbers are passed over when a database is opened: more than
@@ -81,8 +121,32 @@ pub(super) struct Database {
     inner: fjall::Database,
     rows: fjall::Keyspace,
     commits: Commits,
-    /// The first write that failed, in words.
-    failed: OnceLock<String>,
+    /// One batch at a time, so that it is known which one failed.
+    committing: Mutex<()>,
+    failed: OnceLock<Failure>,
+}
+
+/// A database that was ended because a write failed, and what outlives it.
+pub(crate) struct Ended<T> {
+    /// From which number on its write-ahead journal holds what does not count.
+    pub(super) failed_from: Option<u64>,
+    pub(super) rest: T,
+}
+
+/// Removes what a failed write has left behind.
+pub(super) fn take_back<T>(dir: &Path, ended: &Ended<T>) -> Result<(), Fault> {
+    match ended.failed_from {
+        Some(from) => Ok(torn::take_back(dir, from)?),
+        None => Ok(()),
+    }
+}
+
+/// The first write that failed: nothing can be written since.
+struct Failure {
+    cause: String,
+    may_pass: bool,
+    /// Everything from this number on was never reported as durable.
+    from: u64,
 }
 
 impl Database {
@@ -92,11 +156,13 @@ impl Database {
     /// was ever reported as durable. fjall itself gives up on such a batch when
     /// its end reached the disk before its middle.
     pub(super) fn open(dir: &Path, allowance: Allowance) -> Result<Database, Fault> {
-        let inner = match try_open(dir, allowance) {
+        check_names(dir)?;
+        torn::renew(dir)?;
+        let inner = match try_open(dir, allowance)? {
             Err(fjall::Error::JournalRecovery(cause)) => {
                 warn!("the state's newest changes are torn and will be cut off: {cause:?}");
                 torn::cut(dir)?;
-                try_open(dir, allowance)?
+                try_open(dir, allowance)??
             }
             opened => opened?,
         };
@@ -104,6 +170,7 @@ impl Database {
             rows: make_keyspace(&inner, "rows")?,
             inner,
             commits: allowance.commits,
+            committing: Mutex::default(),
             failed: OnceLock::new(),
         };
         for _ in 0..SKIPPED_NUMBERS {
@@ -111,6 +178,12 @@ impl Database {
         }
         database.sync()?;
         Ok(database)
+    }
+
+    /// From which number on the write-ahead journal holds what was never reported
+    /// as durable; none where no write failed.
+    pub(super) fn failed_from(&self) -> Option<u64> {
+        self.failed.get().map(|failure| failure.from)
     }
 
     /// The keyspace that every database has, for its single rows.
@@ -123,7 +196,8 @@ impl Database {
         if self.inner.keyspace_exists(name) {
             return make_keyspace(&self.inner, name);
         }
-        let made = make_keyspace(&self.inner, name)?;
+        let from = self.inner.seqno();
+        let made = self.note(from, make_keyspace(&self.inner, name))?;
         self.tick()?;
         Ok(made)
     }
@@ -137,7 +211,9 @@ impl Database {
 
     /// Drops a keyspace whole, whatever it holds.
     pub(super) fn drop_keyspace(&self, keyspace: fjall::Keyspace) -> Result<(), Fault> {
-        self.inner.delete_keyspace(keyspace)?;
+        let from = self.inner.seqno();
+        let dropped = self.inner.delete_keyspace(keyspace);
+        self.note(from, dropped.map_err(Fault::Database))?;
         self.tick()
     }
 
@@ -166,32 +242,77 @@ impl Database {
             Commits::Synced => PersistMode::SyncData,
             Commits::Buffered => PersistMode::Buffer,
         };
-        self.note(batch.durability(Some(mode)).commit())
+        let _alone = lock(&self.committing);
+        let from = self.inner.seqno();
+        let committed = batch.durability(Some(mode)).commit();
+        self.note(from, committed.map_err(Fault::Database))
+    }
+
+    /// Writes rows, sorted by key, past the write-ahead journal straight into a
+    /// file of the keyspace; they are on stable storage when it returns.
+    pub(super) fn write_sorted(
+        &self,
+        keyspace: &fjall::Keyspace,
+        rows: impl Iterator<Item = (Vec<u8>, Vec<u8>)>,
+    ) -> Result<(), Fault> {
+        let from = self.inner.seqno();
+        self.note(from, write_sorted(keyspace, rows))
     }
 
     /// Brings everything committed so far onto stable storage.
     pub(super) fn sync(&self) -> Result<(), Fault> {
-        self.note(self.inner.persist(PersistMode::SyncAll))
+        let from = self.inner.seqno();
+        let synced = self.inner.persist(PersistMode::SyncAll);
+        self.note(from, synced.map_err(Fault::Database))
     }
 
     /// The first write that failed, if one did: nothing can be written since.
     pub(super) fn failed(&self) -> Option<&str> {
-        self.failed.get().map(String::as_str)
+        self.failed.get().map(|failure| failure.cause.as_str())
     }
 
-    fn note(&self, written: fjall::Result<()>) -> Result<(), Fault> {
-        written.map_err(|cause| {
-            if self.failed.set(cause.to_string()).is_ok() {
+    /// Whether a write failed, and opening anew may help once there is room.
+    pub(super) fn may_recover(&self) -> bool {
+        self.failed.get().is_some_and(|failure| failure.may_pass)
+    }
+
+    /// Takes note of a write that failed: fjall takes no more changes then, or
+    /// must not be asked for any.
+    fn note<T>(&self, from: u64, written: Result<T, Fault>) -> Result<T, Fault> {
+        written.inspect_err(|fault| {
+            let cause = in_words(fault);
+            let may_pass = fault.may_pass();
+            let failure = Failure {
+                cause: cause.clone(),
+                may_pass,
+                from,
+            };
+            if self.failed.set(failure).is_err() {
+                return;
+            }
+            if may_pass {
+                warn!("cannot write the journal's state until there is room: {cause}");
+            } else {
                 error!("cannot write the journal's state, so it takes no more changes: {cause}");
             }
-            Fault::Database(cause)
         })
     }
 }
 
+/// A fault with its causes.
+fn in_words(fault: &Fault) -> String {
+    let mut words = fault.to_string();
+    let mut cause = fault.source();
+    while let Some(error) = cause {
+        words = format!("{words}: {error}");
+        cause = error.source();
+    }
+    words
+}
+
 /// Writes rows, sorted by key, past the write-ahead journal straight into a file
 /// of the keyspace; they are on stable storage when it returns.
-pub(super) fn write_sorted(
+fn write_sorted(
     keyspace: &fjall::Keyspace,
     rows: impl Iterator<Item = (Vec<u8>, Vec<u8>)>,
 ) -> Result<(), Fault> {
@@ -218,13 +339,37 @@ fn make_keyspace(database: &fjall::Database, name: &str) -> Result<fjall::Keyspa
     Ok(keyspace)
 }
 
-fn try_open(dir: &Path, allowance: Allowance) -> fjall::Result<fjall::Database> {
-    fjall::Database::builder(dir)
-        .cache_size(allowance.cache_bytes)
-        .worker_threads(allowance.threads)
-        .max_cached_files(Some(allowance.open_files))
-        .max_journaling_size(JOURNAL_BYTES)
-        .open()
+/// fjall takes every folder beside its keyspaces for one, and one with another name
+/// than a number makes it end the process.
+fn check_names(dir: &Path) -> Result<(), Fault> {
+    let keyspaces = match fs::read_dir(dir.join("keyspaces")) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        found => found?,
+    };
+    for found in keyspaces {
+        let found = found?;
+        let number = found.file_name().to_str().map(str::parse::<u64>);
+        if found.file_type()?.is_dir() && !matches!(number, Some(Ok(_))) {
+            return Err(Fault::Row("name of a keyspace"));
+        }
+    }
+    Ok(())
+}
+
+/// Some damage makes fjall panic, which is no more than an error here.
+fn try_open(dir: &Path, allowance: Allowance) -> Result<fjall::Result<fjall::Database>, Fault> {
+    let opened = thread::scope(|scope| {
+        let opening = scope.spawn(|| {
+            fjall::Database::builder(dir)
+                .cache_size(allowance.cache_bytes)
+                .worker_threads(allowance.threads)
+                .max_cached_files(Some(allowance.open_files))
+                .max_journaling_size(JOURNAL_BYTES)
+                .open()
+        });
+        opening.join()
+    });
+    opened.map_err(|_| Fault::Row("database"))
 }
 
 #[cfg(test)]
@@ -255,6 +400,27 @@ mod tests {
         }
         assert!(Fault::Row("watermark").is_damage());
         assert!(!Fault::Database(fjall::Error::Locked).is_damage());
+        // A worker of fjall that met a full disk, for one.
+        assert!(!Fault::Database(fjall::Error::Poisoned).is_damage());
+    }
+
+    #[test]
+    fn only_a_want_of_room_is_worth_another_try() {
+        for (kind, expected) in [
+            (ErrorKind::StorageFull, true),
+            (ErrorKind::QuotaExceeded, true),
+            (ErrorKind::PermissionDenied, false),
+            (ErrorKind::Other, false), // as a disk that fails to sync says
+        ] {
+            for fault in [
+                Fault::File(kind.into()),
+                Fault::Database(fjall::Error::Io(kind.into())),
+            ] {
+                assert_eq!(fault.may_pass(), expected, "{fault:?}");
+            }
+        }
+        assert!(Fault::Reopening.may_pass());
+        assert!(!Fault::Row("cursor").may_pass());
     }
 
     #[test]
@@ -265,7 +431,7 @@ mod tests {
         for name in names {
             let claims = database.keyspace(name).unwrap();
             let row = (b"key".to_vec(), vec![1]);
-            write_sorted(&claims, [row].into_iter()).unwrap();
+            database.write_sorted(&claims, [row].into_iter()).unwrap();
         }
         for name in names {
             let claims = database.keyspace(name).unwrap();
@@ -277,7 +443,7 @@ mod tests {
         for name in names {
             let claims = database.keyspace(name).unwrap();
             let row = (b"key".to_vec(), vec![2]);
-            write_sorted(&claims, [row].into_iter()).unwrap();
+            database.write_sorted(&claims, [row].into_iter()).unwrap();
         }
         drop(database);
         let database = Database::open(dir.path(), SMALL).unwrap();

@@ -12,7 +12,7 @@ use std::io::ErrorKind;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use fjall::Keyspace;
@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tracing::warn;
 
-use super::database::{Allowance, Commits, Database, Fault};
+use super::database::{Allowance, Commits, Database, Ended, Fault, take_back};
 use super::generations::{Generations, Now};
 use super::kept::Kept;
 use super::rows::{self, derived};
@@ -82,6 +82,13 @@ pub(crate) struct DerivedLimits {
     pub(crate) young_records: usize,
     /// Whose records.
     pub(crate) partition: Partition,
+}
+
+/// What outlives a database that was ended.
+pub(crate) struct InMemory {
+    /// None once it was taken up.
+    young: Mutex<Option<Young>>,
+    watermark: watch::Sender<Option<Seq>>,
 }
 
 /// A record that was indexed elsewhere.
@@ -157,6 +164,44 @@ impl Derived {
         })
     }
 
+    /// Ends it after a write has failed.
+    pub(crate) fn end(self) -> Ended<InMemory> {
+        let Derived {
+            database,
+            young,
+            watermark,
+            ..
+        } = self;
+        let young = young.into_inner();
+        Ended {
+            failed_from: database.failed_from(),
+            rest: InMemory {
+                young: Mutex::new(Some(young.unwrap_or_else(PoisonError::into_inner))),
+                watermark,
+            },
+        }
+    }
+
+    /// Opens what was ended. What was in memory only is there again, unless what
+    /// it followed is lost: then the watermark goes back.
+    pub(crate) fn open_anew(
+        dir: &Path,
+        limits: DerivedLimits,
+        ended: &Ended<InMemory>,
+    ) -> Result<Derived, Fault> {
+        take_back(dir, ended)?;
+        let mut derived = Derived::open(dir, limits)?;
+        let written = derived.watermark();
+        let young = lock(&ended.rest.young).take_if(|young| young.written == written);
+        let watermark = ended.rest.watermark.clone();
+        match young {
+            Some(young) => derived.young = RwLock::new(young),
+            None => drop(watermark.send_replace(*derived.watermark.borrow())),
+        }
+        derived.watermark = watermark;
+        Ok(derived)
+    }
+
     /// The last indexed record; [`Seq::ZERO`] when there is none.
     pub(crate) fn watermark(&self) -> Seq {
         self.watermark.borrow().unwrap_or(Seq::ZERO)
@@ -165,6 +210,11 @@ impl Derived {
     /// Follows the last indexed record.
     pub(crate) fn watch(&self) -> watch::Receiver<Option<Seq>> {
         self.watermark.subscribe()
+    }
+
+    /// Tells of the last indexed record, for those who follow it.
+    pub(crate) fn sender(&self) -> watch::Sender<Option<Seq>> {
+        self.watermark.clone()
     }
 
     /// The last record whose index would survive a crash.
@@ -428,6 +478,11 @@ impl Derived {
     /// Brings everything onto stable storage.
     pub(crate) fn sync(&self) -> Result<(), Fault> {
         self.database.sync()
+    }
+
+    /// Whether a write failed, and opening it anew may help once there is room.
+    pub(crate) fn may_recover(&self) -> bool {
+        self.database.may_recover()
     }
 
     /// The first write that failed, if one did.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use fjall::Keyspace;
 use jiff::Timestamp;
 
-use super::database::{Database, Fault, write_sorted};
+use super::database::{Database, Fault};
 use super::rows;
 use crate::index::ClaimKey;
 use crate::lock::{read, write};
@@ -84,7 +84,8 @@ impl Generations {
         claims: impl Iterator<Item = (ClaimKey, Place)>,
     ) -> Result<(), Fault> {
         let rows = claims.map(|(key, place)| (key.as_bytes().to_vec(), rows::place(place)));
-        write_sorted(&self.keyspace(generation)?, rows)
+        let claims = self.keyspace(generation)?;
+        self.database.write_sorted(&claims, rows)
     }
 
     /// Where all generations keep their claims.

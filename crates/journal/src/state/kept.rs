@@ -11,7 +11,7 @@ use fjall::{Keyspace, OwnedWriteBatch};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::database::{Allowance, Commits, Database, Fault};
+use super::database::{Allowance, Commits, Database, Ended, Fault, take_back};
 use super::generations::{Generations, Now};
 use super::rows::{self, kept};
 use crate::index::ClaimKey;
@@ -67,6 +67,36 @@ impl Kept {
         };
         kept.settings
             .send_replace(kept.number(&[kept::LAST_REVISION])?);
+        Ok(kept)
+    }
+
+    /// Ends it after a write has failed. What that write left behind is not there
+    /// when it is opened anew.
+    pub(crate) fn end(self) -> Ended<watch::Sender<u64>> {
+        let Kept {
+            settings, database, ..
+        } = self;
+        Ended {
+            failed_from: database.failed_from(),
+            rest: settings,
+        }
+    }
+
+    /// Opens what was ended, for those who follow it as if nothing had happened.
+    pub(crate) fn open_anew(
+        dir: &Path,
+        first_claims: Duration,
+        ended: &Ended<watch::Sender<u64>>,
+    ) -> Result<Kept, Fault> {
+        take_back(dir, ended)?;
+        let mut kept = Kept::open(dir, first_claims, Commits::Synced)?;
+        let revision = *kept.settings.borrow();
+        kept.settings = ended.rest.clone();
+        kept.settings.send_if_modified(|told| {
+            let is_new = *told != revision;
+            *told = revision;
+            is_new
+        });
         Ok(kept)
     }
 
@@ -219,6 +249,11 @@ impl Kept {
     /// Brings everything onto stable storage.
     pub(crate) fn sync(&self) -> Result<(), Fault> {
         self.database.sync()
+    }
+
+    /// Whether a write failed, and opening it anew may help once there is room.
+    pub(crate) fn may_recover(&self) -> bool {
+        self.database.may_recover()
     }
 
     /// The first write that failed, if one did.

@@ -16,6 +16,7 @@ mod kept;
 pub(crate) mod letters;
 mod rows;
 mod settings;
+pub(crate) mod spare;
 mod tables;
 mod torn;
 mod traces;
@@ -23,7 +24,7 @@ mod young;
 
 pub use database::Fault;
 
-pub(crate) use database::Commits;
-pub(crate) use derived::{Decided, DecidedPage, Derived, DerivedLimits, IndexFault};
+pub(crate) use database::{Commits, Ended};
+pub(crate) use derived::{Decided, DecidedPage, Derived, DerivedLimits, InMemory, IndexFault};
 pub(crate) use kept::Kept;
 pub(crate) use settings::Put;

@@ -69,8 +69,8 @@ impl Kept {
         Ok(Put::Done(Revision::new(revision)))
     }
 
-    /// Follows how often the settings were changed.
-    pub(crate) fn watch_settings(&self) -> watch::Receiver<u64> {
-        self.settings.subscribe()
+    /// Tells how often the settings were changed, to those who follow it.
+    pub(crate) fn sender(&self) -> watch::Sender<u64> {
+        self.settings.clone()
     }
 }

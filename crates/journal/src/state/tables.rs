@@ -8,7 +8,7 @@ use std::sync::{Arc, RwLock};
 
 use fjall::Keyspace;
 
-use super::database::{Database, Fault, write_sorted};
+use super::database::{Database, Fault};
 use super::erase::is_term_of;
 use super::rows::{self, derived};
 use crate::index::Term;
@@ -91,7 +91,7 @@ impl Tables {
     ) -> Result<(), Fault> {
         let newest = read(&self.by_first).values().next_back().cloned();
         let newest = newest.ok_or(Fault::Row("index generation"))?;
-        write_sorted(&newest.keyspace, rows)
+        self.database.write_sorted(&newest.keyspace, rows)
     }
 
     /// The duplicates among these records, and what they are duplicates of.
@@ -208,7 +208,7 @@ impl Tables {
             n_removed += u64::from(removed);
             !removed
         });
-        write_sorted(&keyspace, kept)?;
+        self.database.write_sorted(&keyspace, kept)?;
         if let Some(error) = fault {
             return Err(error.into());
         }

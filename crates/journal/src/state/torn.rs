@@ -16,6 +16,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Buf as _;
@@ -25,6 +26,8 @@ use crate::embedded::log::sync_folder;
 
 const TRAILER: [u8; 4] = *b"FJL\x03";
 const SUFFIX: &str = "jnl";
+/// What is written once more at a time.
+const CHUNK_BYTES: usize = 256 * 1024;
 
 /// Cuts the newest journal in `dir` behind its last whole batch. A copy of what
 /// it was stays beside it.
@@ -40,8 +43,57 @@ pub(super) fn cut(dir: &Path) -> io::Result<()> {
     sync_folder(dir)
 }
 
+/// Writes the newest journal in `dir` once more as it is, and syncs it.
+///
+/// After a failed sync the operating system may show bytes that are not on the
+/// disk and never will be, and say that all is synced. What is appended behind
+/// such bytes would be lost with them. Written once more, they are synced or the
+/// sync fails. Blocks of nothing but zeros are left out: fjall makes its files
+/// longer than what is in them.
+pub(super) fn renew(dir: &Path) -> io::Result<()> {
+    let Some(journal) = newest_journal(dir)? else {
+        return Ok(());
+    };
+    let file = OpenOptions::new().read(true).write(true).open(journal)?;
+    let mut chunk = vec![0; CHUNK_BYTES];
+    let mut offset = 0;
+    loop {
+        let n_bytes = file.read_at(&mut chunk, offset)?;
+        if n_bytes == 0 {
+            return file.sync_all();
+        }
+        let (read, _) = chunk.split_at(n_bytes);
+        if read.iter().any(|byte| *byte != 0) {
+            file.write_all_at(read, offset)?;
+        }
+        offset += n_bytes as u64;
+    }
+}
+
+/// Cuts off of the newest journal in `dir` what follows its last whole batch, and
+/// every batch that is numbered `from` or above: their writing failed.
+pub(super) fn take_back(dir: &Path, from: u64) -> io::Result<()> {
+    let Some(journal) = newest_journal(dir)? else {
+        return Ok(());
+    };
+    let bytes = fs::read(&journal)?;
+    let mut rest = bytes.as_slice();
+    while let Some((number, next)) = after_batch(rest) {
+        if number >= from {
+            break;
+        }
+        rest = next;
+    }
+    let file = OpenOptions::new().write(true).open(&journal)?;
+    file.set_len((bytes.len() - rest.len()) as u64)?;
+    file.sync_all()
+}
+
 /// The journal that was written to last; those before it were synced whole.
 fn newest_journal(dir: &Path) -> io::Result<Option<PathBuf>> {
+    if !dir.exists() {
+        return Ok(None);
+    }
     let mut newest = None;
     for found in fs::read_dir(dir)? {
         let path = found?.path();
@@ -58,20 +110,21 @@ fn newest_journal(dir: &Path) -> io::Result<Option<PathBuf>> {
 /// How many bytes the whole batches take that `journal` begins with.
 fn whole_batches(journal: &[u8]) -> usize {
     let mut rest = journal;
-    while let Some(next) = after_batch(rest) {
+    while let Some((_, next)) = after_batch(rest) {
         rest = next;
     }
     journal.len() - rest.len()
 }
 
-/// What follows the batch that `bytes` begin with; none when it is not whole.
-fn after_batch(bytes: &[u8]) -> Option<&[u8]> {
+/// The number of the batch that `bytes` begin with, and what follows it; none when
+/// it is not whole.
+fn after_batch(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut rest = bytes;
     if rest.try_get_u8().ok()? != 1 {
         return None;
     }
     let items = rest.try_get_u32_le().ok()?;
-    rest.try_get_u64_le().ok()?;
+    let number = rest.try_get_u64_le().ok()?;
     let entries = rest;
     for _ in 0..items {
         rest = after_entry(rest)?;
@@ -80,7 +133,7 @@ fn after_batch(bytes: &[u8]) -> Option<&[u8]> {
     if rest.try_get_u8().ok()? != 3 || rest.try_get_u64_le().ok()? != xxh3_64(entries) {
         return None;
     }
-    rest.strip_prefix(&TRAILER)
+    Some((number, rest.strip_prefix(&TRAILER)?))
 }
 
 /// What follows the entry that `bytes` begin with.
@@ -146,6 +199,23 @@ mod tests {
             "{begin}, {}",
             whole_batches(&journal)
         );
+    }
+
+    #[test]
+    fn what_is_taken_back_is_gone_and_what_was_before_it_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let begin = fill(dir.path());
+        let path = newest_journal(dir.path()).unwrap().unwrap();
+        let journal = fs::read(&path).unwrap();
+        let (number, _) = after_batch(&journal[begin..]).unwrap();
+
+        renew(dir.path()).unwrap();
+        assert!(fs::read(&path).unwrap() == journal, "it is as it was");
+        take_back(dir.path(), number).unwrap();
+
+        assert_eq!(get(dir.path(), "early"), Some(b"kept".to_vec()));
+        assert_eq!(get(dir.path(), "large"), None);
+        assert_eq!(get(dir.path(), "late"), None);
     }
 
     #[test]

@@ -3,9 +3,10 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use journal::log::{Log, Storage};
+use journal::log::{Expiry, Log, Storage};
 use journal::{Config, Entry, Indexed, Journal, ReadError, Seq, Settlement, Trace, Verdict};
 
 use crate::disk::Disk;
@@ -273,4 +274,170 @@ async fn a_torn_settlement_is_cut_off_with_its_cursor_and_its_traces() {
     settle(&journal, 4, 7).await;
     let journal = engine.reopen(journal).await;
     assert_eq!(told(&journal).await, whole);
+}
+
+/// The file that a damage was set aside in: its first line, and the bytes after it.
+fn set_aside(disk: &Disk, name: &str) -> (String, Vec<u8>) {
+    let bytes = disk.bytes(name);
+    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap();
+    let line = String::from_utf8(bytes[..end].to_vec()).unwrap();
+    (line, bytes[end + 1..].to_vec())
+}
+
+fn aside_name(first: u64, last: u64) -> String {
+    format!("{first:020}-{last:020}.damaged")
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_set_aside_with_its_bytes_and_a_reason_once() {
+    let disk = filled().await;
+    let names = disk.names();
+    disk.corrupt(&names[0], |bytes| bytes[start(1) + 500] ^= 1);
+    disk.corrupt(&names[1], |bytes| bytes[start(0)..start(1)].fill(0xEE));
+    let before: Vec<Vec<u8>> = names.iter().map(|name| disk.bytes(name)).collect();
+    let log = open(&disk);
+    for _ in 0..2 {
+        assert_eq!(summary(&log).1, [(2, 2), (4, 4)]);
+    }
+    let (line, bytes) = set_aside(&disk, &aside_name(2, 2));
+    assert!(line.contains("records 2 to 2: the checksum"), "{line}");
+    assert!(line.contains(&format!("from byte {} of {}", start(1), names[0])));
+    assert!(bytes == before[0][start(1)..start(2)]);
+    let (line, bytes) = set_aside(&disk, &aside_name(4, 4));
+    assert!(line.contains("no header where one was written"), "{line}");
+    assert!(bytes == before[1][..start(1)]);
+    let told = log.set_aside();
+    assert_eq!(told.len(), 2, "{told:?}");
+    drop(log);
+
+    let log = open(&disk.after_restart());
+    assert_eq!(log.set_aside(), told, "a restart does not forget it");
+}
+
+#[tokio::test]
+async fn a_segment_that_was_cut_short_or_is_gone_says_so() {
+    let disk = filled().await;
+    let names = disk.names();
+    disk.corrupt(&names[0], |bytes| bytes.truncate(start(1) + 20));
+    disk.unlink(&names[1]).unwrap();
+    let log = open(&disk);
+    assert_eq!(summary(&log), (vec![1, 7, 8, 9], vec![(2, 6)]));
+    let (line, bytes) = set_aside(&disk, &aside_name(2, 6));
+    assert!(line.contains("ends without them, 20 bytes"), "{line}");
+    assert_eq!(bytes.len(), 20);
+}
+
+#[tokio::test]
+async fn what_was_set_aside_goes_with_the_records_around_it() {
+    let disk = filled().await;
+    disk.corrupt(&disk.names()[0], |bytes| bytes[start(1) + 500] ^= 1);
+    let log = open(&disk);
+    assert_eq!(summary(&log).1, [(2, 2)]);
+    let expiry = Expiry {
+        now: days_later(99),
+        retention: Duration::from_hours(24),
+        keep_from: Seq::new(10),
+    };
+    log.trim(&expiry).unwrap();
+    assert_eq!(log.set_aside(), Vec::<String>::new());
+    assert!(!disk.names().contains(&aside_name(2, 2)));
+}
+
+/// Nothing that lies in the folder is a reason not to start.
+#[tokio::test]
+async fn a_log_opens_whatever_is_in_its_segments() {
+    for change in [
+        |bytes: &mut Vec<u8>| bytes.clear(),
+        |bytes: &mut Vec<u8>| bytes.fill(0),
+        |bytes: &mut Vec<u8>| bytes.fill(0xFF),
+        |bytes: &mut Vec<u8>| bytes.truncate(30),
+        |bytes: &mut Vec<u8>| drop(bytes.splice(0..0, [7; 13])),
+    ] {
+        for segment in 0..3 {
+            let disk = filled().await;
+            disk.corrupt(&disk.names()[segment], change);
+            let log = open(&disk);
+            summary(&log);
+            let permit = log.reserve(8).unwrap();
+            permit.append(draft("one more")).await.unwrap();
+        }
+    }
+}
+
+/// Makes the state's kept half unreadable in one way after another.
+fn break_kept(engine: &Engine, how: usize) {
+    let kept = engine.path().join("state/kept");
+    let table_dir = kept.join("keyspaces/0");
+    match how {
+        0 => fs::write(kept.join("version"), "?").unwrap(),
+        1 => {
+            fs::remove_dir_all(&kept).unwrap();
+            fs::write(&kept, "no folder").unwrap();
+            fs::remove_file(&kept).unwrap();
+            fs::create_dir_all(kept.join("keyspaces/not-a-number")).unwrap();
+            fs::write(kept.join("version"), "FJL\u{3}").unwrap();
+            fs::write(kept.join("lock"), "").unwrap();
+        }
+        _ => {
+            for found in fs::read_dir(table_dir).unwrap() {
+                let path = found.unwrap().path();
+                if path.is_file() {
+                    fs::write(path, [0xA5; 64]).unwrap();
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_state_that_does_not_open_is_set_aside_and_cursors_come_from_the_copy() {
+    for how in 0..3 {
+        let engine = Engine::with(|config| config.precious_settings = vec!["precious".to_owned()]);
+        let journal = engine.open().await;
+        append_many(&journal, 4, 10).await;
+        let value = Bytes::from_static(b"value");
+        for key in ["precious/1", "other"] {
+            journal.put_setting(key, value.clone(), None).await.unwrap();
+        }
+        journal.settle(settlement("eu", 3)).await.unwrap();
+        journal.close().await.unwrap();
+        drop(journal);
+        break_kept(&engine, how);
+
+        let journal = engine.open().await;
+
+        assert_eq!(
+            journal.cursor("eu", P).await.unwrap(),
+            Some(seq(3)),
+            "{how}"
+        );
+        let precious = journal.setting("precious/1").await.unwrap().unwrap();
+        assert_eq!(precious.value, value);
+        assert_eq!(journal.setting("other").await.unwrap(), None);
+        assert!(!journal.has_lost_cursors());
+        assert!(engine.path().join("state/kept-broken-1").exists());
+        assert!(journal.set_aside()[0].contains("kept-broken-1"));
+        assert_eq!(append(&journal, "one more").await, place(5));
+        journal.settle(settlement("eu", 5)).await.unwrap();
+        let journal = engine.reopen(journal).await;
+        assert_eq!(journal.cursor("eu", P).await.unwrap(), Some(seq(5)));
+    }
+}
+
+#[tokio::test]
+async fn cursors_that_are_lost_without_a_copy_are_not_lost_silently() {
+    let engine = Engine::new();
+    let journal = engine.open().await;
+    append_many(&journal, 4, 10).await;
+    journal.settle(settlement("eu", 3)).await.unwrap();
+    journal.close().await.unwrap();
+    drop(journal);
+    break_kept(&engine, 0);
+    fs::write(engine.path().join("state/spare"), "postmeter spare 1\n?").unwrap();
+
+    let journal = engine.open().await;
+
+    assert!(journal.has_lost_cursors());
+    assert_eq!(journal.cursor("eu", P).await.unwrap(), None);
+    assert_eq!(records(read_all(&journal).await).len(), 4);
 }

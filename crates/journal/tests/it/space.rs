@@ -6,7 +6,7 @@ use std::sync::Arc;
 use journal::log::{Expiry, Log, Storage};
 use journal::{AppendError, Config, Entry, Health, Seq, Unavailable};
 
-use crate::disk::Disk;
+use crate::disk::{Disk, Fault, OUTCOMES};
 use crate::support::*;
 
 const KIB: u64 = 1024;
@@ -71,7 +71,7 @@ fn kept(log: &Log) -> Vec<u64> {
             assert_eq!(record.body, body(seq - 1, 1000));
             seq
         }
-        Entry::Damaged { first, last } => panic!("records {first} to {last} are damaged"),
+        other => panic!("{other:?} where records should be"),
     });
     numbers.collect()
 }
@@ -238,4 +238,26 @@ async fn a_disk_that_stays_full_is_not_filled_with_what_was_never_acknowledged()
     disk.occupy(0);
     log.trim(&settled(0)).unwrap();
     assert_eq!(kept(&log), (1..=last).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_folder_that_fails_to_sync_before_all_is_trimmed_poisons_the_log_and_loses_nothing() {
+    let disk = Disk::of_bytes(160 * KIB).with_fault(Fault::FailedDirSync { sync: 1 });
+    let config = Config {
+        segment_bytes: 1024 * KIB,
+        ..marked()
+    };
+    let log = open(&disk, &config);
+    let last = fill(&log).await;
+    assert_eq!(log.trim(&settled(last)).unwrap().pieces, 0);
+    let refused = log.reserve(1).map(drop);
+    assert!(
+        matches!(refused, Err(Unavailable::Poisoned { .. })),
+        "{refused:?}"
+    );
+    drop(log);
+    for (unsynced, entries) in OUTCOMES {
+        let log = open(&disk.after_power_cut(unsynced, entries), &marked_off());
+        assert_eq!(kept(&log), (1..=last).collect::<Vec<_>>());
+    }
 }

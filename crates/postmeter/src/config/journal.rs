@@ -50,6 +50,10 @@ const CLUSTER_KEYS: [&str; 19] = [
     "node_timeout_s",
 ];
 
+/// Heads of the settings that nobody could make again: the connections with their
+/// ids, on which message ids hang, and the secrets that people pasted.
+const PRECIOUS: [&str; 2] = ["connections", "secret/"];
+
 /// The keys that only a journal in a folder has.
 const DISK_KEYS: [&str; 1] = ["min_free_bytes"];
 
@@ -148,6 +152,7 @@ pub(super) fn read(fields: &mut Fields<'_, '_>) -> Engine {
 fn read_limits(fields: &mut Fields<'_, '_>) -> journal::Config {
     let dir = fields.text("dir").unwrap_or_else(|| DIR.to_owned());
     let mut config = journal::Config::new(dir);
+    config.precious_settings = PRECIOUS.map(str::to_owned).to_vec();
     if let Some(bytes) = fields.number("max_bytes", MIN_BYTES) {
         config.max_bytes = bytes;
         config.segment_bytes = config.segment_bytes.min(bytes / 8);

@@ -254,6 +254,16 @@ impl Operator {
                 .find(|known| known.id == connection.id);
             let resumes = known.is_some_and(|known| !known.enabled && connection.enabled);
             let from_now = known.is_none() || resumes && enable_from == EnableFrom::Now;
+            if known.is_none() && self.journal.has_lost_cursors() {
+                // Nobody knows what it had settled: at least once is the promise.
+                warn!(
+                    "connection {} begins with the first record that is kept, since the cursors \
+                     are lost: Segment knows what it had already by its message ids, if the \
+                     connection's id is the one it had",
+                    connection.name
+                );
+                continue;
+            }
             for partition in self.journal.partitions().filter(|_| from_now) {
                 let newest = self
                     .journal

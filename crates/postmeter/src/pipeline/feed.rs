@@ -6,17 +6,19 @@
 //! window and one page, whatever the backlog.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
 use dispatch::{Attempt, AttemptResult, Outbox, Outcome, PushError, Refused};
 use jiff::Timestamp;
 use journal::{Duty, Indexed, Journal, NewDeadLetter, Partition, Place, ReadLimit, Record, Seq};
-use journal::{Settlement, Tense, Verdict};
+use journal::{Settlement, StateError, Tense, Verdict};
 use shape::{Call, Event, Options, SendFrequency, Shaped};
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use super::carried::Before;
 use super::hand::{Hand, SETTLE_PAUSE, Underway, Waiting};
@@ -33,6 +35,8 @@ const PAGE: ReadLimit = ReadLimit {
     records: 2_500,
     bytes: 1024 * 1024,
 };
+/// The pause before what the disk had no room to settle is tried again.
+const SETTLE_AGAIN: Duration = Duration::from_secs(1);
 /// What a feed works with. It runs as long as its options do not change.
 pub(crate) struct Feed {
     pub(crate) journal: Journal,
@@ -107,10 +111,10 @@ impl Work for Feed {
             }
             self.tell(&hand);
             if hand.should_settle() {
-                self.settle(&mut hand).await?;
+                self.settle(&mut hand, stop).await?;
             }
             if stop.is_cancelled() && hand.in_flight.is_empty() {
-                return self.settle(&mut hand).await;
+                return self.settle(&mut hand, stop).await;
             }
             let reads_on = !stop.is_cancelled() && hand.waiting.is_empty();
             let deadline = self.deadline(&hand).filter(|_| !stop.is_cancelled());
@@ -407,7 +411,7 @@ impl Feed {
         }
     }
 
-    async fn settle(&self, hand: &mut Hand) -> anyhow::Result<()> {
+    async fn settle(&self, hand: &mut Hand, stop: &CancellationToken) -> anyhow::Result<()> {
         let Some(settleable) = hand.ledger.take() else {
             return Ok(());
         };
@@ -424,14 +428,40 @@ impl Feed {
             dead_letters: dead_letters.clone(),
             traces: std::mem::take(&mut hand.traces),
         };
-        let alone = self.settling.lock().await;
-        let settled = self.journal.settle(settlement).await;
-        drop(alone);
-        settled.context("cannot settle")?;
+        self.settle_for_good(settlement, stop).await?;
         hand.ledger.settled_through(&settleable);
         hand.settled_at = Instant::now();
         hand.batch_ended = false;
         Ok(())
+    }
+
+    /// Settles, however long a full disk takes to have room. What is in hand stays
+    /// there meanwhile: to begin anew would send all of it again, every second.
+    async fn settle_for_good(
+        &self,
+        settlement: Settlement,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<()> {
+        let mut is_told = false;
+        loop {
+            let alone = self.settling.lock().await;
+            let settled = self.journal.settle(settlement.clone()).await;
+            drop(alone);
+            let fault = match settled {
+                Err(StateError::Storage(fault)) if fault.may_pass() => fault,
+                settled => return settled.context("cannot settle"),
+            };
+            if !is_told {
+                is_told = true;
+                warn!(
+                    connection = %self.connection.name,
+                    "cannot settle until the disk has room, and tries every second: {fault:?}"
+                );
+            }
+            let pause = tokio::time::sleep(SETTLE_AGAIN);
+            let slept = stop.run_until_cancelled(pause).await;
+            slept.context("stopped before the disk had room to settle")?;
+        }
     }
 
     /// When there is something to do although nothing happens.

@@ -14,7 +14,6 @@ use journal::{Duty, Entry, IndexEntry, Journal, NewDeadLetter, Partition, Place,
 use journal::{Record, Seq, Term, TermKind, Tombstone, Verdict};
 use shape::{Event, EventKey};
 use tokio_util::sync::CancellationToken;
-use tracing::error;
 
 use super::keys;
 use crate::duties::Work;
@@ -93,7 +92,8 @@ impl Indexer {
                     (tombstone.workspace, entry)
                 }
                 Entry::Damaged { first, last } => {
-                    self.report(first, last);
+                    // The journal has told of it, and set it aside.
+                    self.observer.damaged(last.get() - first.get() + 1);
                     continue;
                 }
             };
@@ -113,15 +113,6 @@ impl Indexer {
         let page: Vec<Seen<'_>> = page.collect();
         self.observer.indexed(self.partition, &page);
         Ok(true)
-    }
-
-    fn report(&self, first: Seq, last: Seq) {
-        let n_records = last.get() - first.get() + 1;
-        self.observer.damaged(n_records);
-        error!(
-            journal.damaged_records = n_records,
-            "the disk gave back records {first} to {last} damaged; they are set aside and the rest goes on"
-        );
     }
 }
 

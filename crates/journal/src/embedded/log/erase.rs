@@ -64,6 +64,9 @@ impl Log {
                 erased += self.rewrite(&holding.segment, &here, now)?;
             }
         }
+        // Copies of what could not be read may hold what goes.
+        let aside = &self.shared.aside;
+        aside.remove(|first, last| doomed.range(first..=last).next().is_some())?;
         // What an earlier attempt renamed may not have been certain.
         self.shared.storage.sync_dir()?;
         Ok(erased)

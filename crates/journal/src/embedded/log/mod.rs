@@ -13,6 +13,7 @@
 //! It knows bytes and places; what an event is, and who has read how far, it
 //! refuses to know.
 
+mod aside;
 mod committer;
 mod damage;
 mod erase;
@@ -42,6 +43,7 @@ pub(crate) use read::Lookup;
 pub(crate) use space::make_way;
 pub(crate) use storage::{Disk, make_folder, sync_folder};
 
+use self::aside::Aside;
 use self::committer::Committer;
 use self::damage::Damage;
 use self::recover::{Tail, recover_tail};
@@ -92,6 +94,7 @@ struct Shared {
     /// The last segment that nothing is written to any more, by its first record. The
     /// committer holds it from the moment it looks until it has acknowledged.
     closed: Mutex<Seq>,
+    aside: Aside,
 }
 
 /// What the log holds, in numbers.
@@ -148,6 +151,7 @@ impl Log {
             queue_bytes: config.queue_bytes,
         };
         let room = Arc::new(Room::new(limits, bytes));
+        let aside = Aside::open(Arc::clone(&storage));
         let space = Space::open(Arc::clone(&storage), config, Arc::clone(&room));
         let shared = Arc::new(Shared {
             storage,
@@ -160,6 +164,7 @@ impl Log {
             newest_second: AtomicI64::new(newest),
             damage: Mutex::default(),
             closed: Mutex::new(Seq::ZERO),
+            aside,
         });
         // Room is claimed before anything is sent, so the queue is never full; one
         // more than that is for who trims.
@@ -205,9 +210,20 @@ impl Log {
         self.shared.space.look();
     }
 
+    /// Takes nothing more: what is beside the log cannot be trusted.
+    pub(crate) fn poison(&self, cause: &str) {
+        self.shared.room.poison(cause.to_owned());
+    }
+
     /// How many bytes lie in the segments that hold `first` and all above.
     pub(crate) fn bytes_from(&self, first: Seq) -> u64 {
         self.shared.segments.bytes_from(first)
+    }
+
+    /// What was found that cannot be read, in words: where it was, and why. Its
+    /// bytes are in files beside the segments.
+    pub fn set_aside(&self) -> Vec<String> {
+        self.shared.aside.told()
     }
 
     /// What the log holds.

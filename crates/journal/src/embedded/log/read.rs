@@ -5,9 +5,9 @@ use std::io;
 use std::ops::Range;
 
 use jiff::Timestamp;
-use tracing::error;
 
 use super::Log;
+use super::aside::Flaw;
 use super::segments::{Holding, Opened};
 use super::walk::Walk;
 use crate::lock::lock;
@@ -24,6 +24,8 @@ struct Gathered {
     bytes: usize,
     /// There was a record that did not fit any more.
     full: bool,
+    /// What is damaged among the entries, piece by piece.
+    flaws: Vec<Flaw>,
 }
 
 impl Gathered {
@@ -44,7 +46,9 @@ impl Gathered {
         }
     }
 
-    fn push_damage(&mut self, from: Seq, to: Seq) {
+    fn push_damage(&mut self, flaw: Flaw) {
+        let (from, to) = (flaw.first, flaw.last);
+        self.flaws.push(flaw);
         match self.entries.last_mut() {
             Some(Entry::Damaged { last, .. }) if last.next() == from => *last = to,
             _ => self.entries.push(Entry::Damaged {
@@ -81,16 +85,23 @@ impl Log {
             limit,
             bytes: 0,
             full: false,
+            flaws: Vec::new(),
         };
         while at <= through && gathered.has_room() {
             let Some(holding) = self.shared.segments.holding(at) else {
-                gathered.push_damage(at, through);
+                gathered.push_damage(Flaw {
+                    first: at,
+                    last: through,
+                    segment: None,
+                    bytes: 0..0,
+                    why: "their segment is missing",
+                });
                 break;
             };
             let end = holding.end.unwrap_or(Seq::new(u64::MAX));
             at = self.read_segment(&holding, at..end.min(through.next()), &mut gathered)?;
         }
-        self.report_damage(&gathered.entries);
+        self.report_damage(&gathered.flaws);
         Ok(gathered.entries)
     }
 
@@ -149,9 +160,19 @@ impl Log {
         let chunk_bytes = gathered.limit.bytes.min(ReadLimit::SHARED_BYTES);
         let span = segment.span(at, wanted.end);
         let mut walk = Walk::new(file, span, chunk_bytes.max(SINGLE_CHUNK_BYTES));
+        let flaw = |first: Seq, last: Seq, bytes: Range<u64>, why| Flaw {
+            first,
+            last,
+            segment: Some(segment.first),
+            bytes,
+            why,
+        };
         while at < wanted.end && gathered.has_room() {
+            let expected = walk.offset();
             let Some(found) = walk.step()? else {
-                gathered.push_damage(at, wanted.end.previous());
+                let bytes = expected..walk.file_bytes()?.max(expected);
+                let why = "the segment ends without them";
+                gathered.push_damage(flaw(at, wanted.end.previous(), bytes, why));
                 return Ok(wanted.end);
             };
             let seq = found.header.seq;
@@ -160,14 +181,19 @@ impl Log {
                 continue;
             }
             if at < seq {
-                gathered.push_damage(at, seq.previous());
+                let bytes = expected..found.offset.max(expected);
+                let why = "there is no header where one was written";
+                gathered.push_damage(flaw(at, seq.previous(), bytes, why));
                 at = seq;
             }
             if gathered.has_room() {
                 match walk.entry(&found)? {
                     Some(Entry::Record(record)) => gathered.push(record),
                     Some(erased) => gathered.entries.push(erased),
-                    None => gathered.push_damage(seq, seq),
+                    None => {
+                        let why = "the checksum is not that of the body";
+                        gathered.push_damage(flaw(seq, seq, found.offset..found.end(), why));
+                    }
                 }
                 if !gathered.full {
                     at = seq.next();
@@ -177,15 +203,21 @@ impl Log {
         Ok(at)
     }
 
-    /// Remembers what is damaged and says so, once.
-    fn report_damage(&self, entries: &[Entry]) {
-        for entry in entries {
-            if let Entry::Damaged { first, last } = entry {
-                let range = *first..=*last;
-                if lock(&self.shared.damage).add(range) {
-                    error!("the journal's records {first} to {last} are damaged and set aside");
-                }
+    /// Remembers what is damaged, and sets it aside once.
+    fn report_damage(&self, flaws: &[Flaw]) {
+        for flaw in flaws {
+            if !lock(&self.shared.damage).add(flaw.first..=flaw.last) {
+                continue;
             }
+            let holding = flaw
+                .segment
+                .and_then(|first| self.shared.segments.holding(first));
+            let file = holding.map(|holding| self.shared.segments.file(&holding.segment));
+            let file = match file {
+                Some(Ok(Opened::File(file))) => Some(file),
+                Some(Ok(Opened::Trimmed | Opened::Replaced) | Err(_)) | None => None,
+            };
+            self.shared.aside.set(flaw, file.as_ref());
         }
     }
 

@@ -68,6 +68,7 @@ impl Log {
         if trimmed.pieces > 0 {
             let first = self.first();
             lock(&self.shared.damage).trim(first);
+            self.shared.aside.remove(|_, last| last < first)?;
             info!(
                 trimmed.pieces,
                 trimmed.bytes, "trimmed the journal up to record {first}"

@@ -81,6 +81,16 @@ impl Walk {
         Ok(found)
     }
 
+    /// Where the next record is expected.
+    pub(super) fn offset(&self) -> u64 {
+        self.span.offset
+    }
+
+    /// Where the segment's file ends.
+    pub(super) fn file_bytes(&self) -> io::Result<u64> {
+        self.file.size()
+    }
+
     /// What was just found, a record or its tombstone; none when its names or body are
     /// damaged.
     pub(super) fn entry(&mut self, found: &Found) -> io::Result<Option<Entry>> {
