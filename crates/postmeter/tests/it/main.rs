@@ -17,6 +17,7 @@ mod explain;
 mod faults;
 mod first_only;
 mod forget;
+mod full_disk;
 mod harness;
 mod held;
 mod history;
