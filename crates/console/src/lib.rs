@@ -24,7 +24,8 @@ mod words;
 use axum::Router;
 
 pub use access::Access;
-pub use process::{NotChanged, Process, Standing, TestSent, Trouble, Which};
+pub use pages::event::{Telling, tell};
+pub use process::{Look, NotChanged, Process, Standing, TestSent, Trouble, Which};
 
 /// The console's routes. Each asks for a session, which the token begins.
 pub fn router<P: Process>(process: P, access: Access) -> Router {

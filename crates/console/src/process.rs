@@ -8,8 +8,9 @@ use connections::{Connection, Connections, Edit, SecretRef};
 use journal::{DeadLetterId, Place};
 
 use crate::seen::{
-    AuditLine, Changed, Enabling, Explained, Filter, History, LetterSeen, Letters, Lookup,
-    Overview, Preview, ReplayAsked, ReplayPreview, ReplaySeen, Retried, Row, Span, Steer, Watched,
+    AuditLine, Changed, Discarded, Enabling, Explained, Filter, Foreseen, History, LetterList,
+    LetterSeen, Letters, Lookup, Overview, Preview, ReplayAsked, ReplayPreview, ReplaySeen,
+    Retried, Row, Span, Steer, Watched,
 };
 
 /// Something could not be found out or done just now. The text is for a person.
@@ -44,15 +45,36 @@ pub struct TestSent {
     pub answer: String,
 }
 
-/// Which dead letters an action is for.
+/// Which dead letters are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Which {
-    /// This one.
-    One(DeadLetterId),
+    /// These.
+    These(Vec<DeadLetterId>),
     /// Those of a group, by its key.
     Group(String),
+    /// Those that pass; an empty filter means every one.
+    Matching(Filter),
+}
+
+impl Which {
+    /// The most that can be named one by one.
+    pub const MOST: usize = 1_000;
+
     /// Every one.
-    All,
+    pub fn all() -> Which {
+        Which::Matching(Filter::default())
+    }
+}
+
+/// Where a look at events begins. The marks are those of an earlier [`Watched`].
+#[derive(Clone, Copy, Debug)]
+pub enum Look<'m> {
+    /// At the newest, and back from there.
+    Newest,
+    /// Behind [`Watched::next`]: at what came since.
+    After(&'m str),
+    /// At [`Watched::older`], and back from there.
+    Before(&'m str),
 }
 
 /// What every page shows beside its own matter.
@@ -92,11 +114,11 @@ pub trait Process: Clone + Send + Sync + 'static {
     /// What the operator decided.
     fn decided(&self) -> impl Future<Output = Result<Connections, Trouble>> + Send;
 
-    /// Events that came by behind `after` (an earlier [`Watched::next`]), or the
-    /// newest. Looks at a bounded number of records, whatever came by.
+    /// Events that pass. Looks at a bounded number of records for a bounded time,
+    /// and says how far it came.
     fn watch(
         &self,
-        after: Option<&str>,
+        look: Look<'_>,
         filter: &Filter,
         limit: usize,
     ) -> impl Future<Output = Result<Watched, Trouble>> + Send;
@@ -124,16 +146,24 @@ pub trait Process: Clone + Send + Sync + 'static {
     /// How many records a connection would catch up with if it were enabled.
     fn backlog(&self, connection: &str) -> impl Future<Output = Result<u64, Trouble>> + Send;
 
-    /// Dead letters in groups.
-    fn letters(&self) -> impl Future<Output = Result<Letters, Trouble>> + Send;
+    /// The dead letters that pass, in groups.
+    fn letters(&self, filter: &Filter) -> impl Future<Output = Result<Letters, Trouble>> + Send;
 
-    /// The newest dead letters of a group, or of all, below `after`.
+    /// The newest of those dead letters, below `below`. Looks for a bounded time.
     fn letters_of(
         &self,
-        group: Option<&str>,
-        after: Option<DeadLetterId>,
+        which: &Which,
+        below: Option<DeadLetterId>,
         limit: usize,
-    ) -> impl Future<Output = Result<Vec<LetterSeen>, Trouble>> + Send;
+    ) -> impl Future<Output = Result<LetterList, Trouble>> + Send;
+
+    /// What an action on those dead letters would touch, and what a retry would
+    /// send. Looks for a bounded time.
+    fn foresee(
+        &self,
+        which: &Which,
+        below: Option<DeadLetterId>,
+    ) -> impl Future<Output = Result<Foreseen, Trouble>> + Send;
 
     /// One dead letter; none where it is gone.
     fn letter(
@@ -205,9 +235,19 @@ pub trait Process: Clone + Send + Sync + 'static {
         steer: Steer,
     ) -> impl Future<Output = Result<ReplaySeen, NotChanged>> + Send;
 
-    /// Sends dead letters again, with the connection's options of now.
-    fn retry(&self, which: Which) -> impl Future<Output = Result<Retried, NotChanged>> + Send;
+    /// Sends dead letters below `below` again, with the connection's options of now.
+    /// Works for a bounded time, and says where to go on.
+    fn retry(
+        &self,
+        which: &Which,
+        below: Option<DeadLetterId>,
+    ) -> impl Future<Output = Result<Retried, NotChanged>> + Send;
 
-    /// Removes dead letters for good, and says how many.
-    fn discard(&self, which: Which) -> impl Future<Output = Result<u64, NotChanged>> + Send;
+    /// Removes dead letters below `below` for good. Works for a bounded time, and says
+    /// where to go on.
+    fn discard(
+        &self,
+        which: &Which,
+        below: Option<DeadLetterId>,
+    ) -> impl Future<Output = Result<Discarded, NotChanged>> + Send;
 }

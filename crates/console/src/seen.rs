@@ -6,6 +6,7 @@
 //! and hostile: only a template that escapes may show them.
 
 mod change;
+mod difference;
 mod event;
 pub mod filter;
 mod history;
@@ -14,17 +15,20 @@ mod overview;
 mod replay;
 
 pub use change::{AuditLine, Changed, Enabling, Origin};
+pub use difference::{Difference, differences};
 pub use event::{
-    AttemptSeen, CallSeen, Channel, Explained, Filter, Lookup, Outcome, Preview, Row, RowEnd,
+    AttemptSeen, CallSeen, Came, Channel, Explained, Lookup, Outcome, Preview, Row, RowEnd,
     RowKind, Told, Watched,
 };
+pub use filter::Filter;
 pub use history::{ChannelFunnel, History, Latency, Series, Span};
-pub use letter::{LetterGroup, LetterSeen, Letters, Retried};
+pub use letter::{
+    Ahead, Discarded, Foreseen, LetterGroup, LetterList, LetterSeen, Letters, Retried,
+};
 pub use overview::{
     Assurance, ConnectionSeen, JournalSeen, KeySeen, LineState, NamesSeen, NodeSeen, Overview,
     WorkspaceSeen, WorkspaceState,
 };
 pub use replay::{
-    Difference, ReplayAsked, ReplayCounts, ReplayPreview, ReplaySample, ReplaySeen, ReplayState,
-    Steer,
+    ReplayAsked, ReplayCounts, ReplayPreview, ReplaySample, ReplaySeen, ReplayState, Steer,
 };

@@ -14,10 +14,12 @@ use journal::{DeadLetterId, Place};
 use tower::ServiceExt as _;
 
 use crate::form::encoded;
-use crate::process::{NotChanged, Process, Standing, TestSent, Trouble, Which};
+use crate::process::{Look, NotChanged, Process, Standing, TestSent, Trouble, Which};
+use crate::seen::filter::Key;
 use crate::seen::{
-    AuditLine, Changed, Enabling, Explained, Filter, History, LetterSeen, Letters, Lookup,
-    Overview, Preview, ReplayAsked, ReplayPreview, ReplaySeen, Retried, Row, Span, Steer, Watched,
+    Ahead, AuditLine, Changed, Discarded, Enabling, Explained, Filter, Foreseen, History,
+    LetterList, LetterSeen, Letters, Lookup, Overview, Preview, ReplayAsked, ReplayPreview,
+    ReplaySeen, Retried, Row, Span, Steer, Watched, differences,
 };
 use crate::{Access, router};
 
@@ -206,13 +208,20 @@ impl Process for Trial {
 
     async fn watch(
         &self,
-        after: Option<&str>,
+        look: Look<'_>,
         filter: &Filter,
         limit: usize,
     ) -> Result<Watched, Trouble> {
-        let name = filter.event.clone().unwrap_or_default();
+        let after = match look {
+            Look::After(mark) => Some(mark),
+            Look::Newest | Look::Before(_) => None,
+        };
+        let older = match look {
+            Look::Newest => self.scene().older,
+            Look::After(_) | Look::Before(_) => None,
+        };
         self.look(|scene| {
-            let rows = scene.rows.iter().filter(|row| row.name.contains(&name));
+            let rows = scene.rows.iter().filter(|row| filter.wants(row, &[]));
             // Behind an earlier look there are the rows that came since.
             let after = after.map_or(0, |after| after.parse().expect("it is one of ours"));
             let rows = rows.filter(|row| row.place.seq.get() > after);
@@ -222,6 +231,8 @@ impl Process for Trial {
                 next: newest.unwrap_or(after).to_string(),
                 passed: 40,
                 examined: 2,
+                reached_at: Some(now()),
+                older,
                 rate_per_s: 812.0,
             }
         })
@@ -258,21 +269,65 @@ impl Process for Trial {
         self.look(|_| 18_240)
     }
 
-    async fn letters(&self) -> Result<Letters, Trouble> {
-        self.look(|scene| scene.letters.clone())
+    async fn letters(&self, filter: &Filter) -> Result<Letters, Trouble> {
+        self.look(|scene| {
+            let mut letters = scene.letters.clone();
+            let asked = filter.any_of(Key::Reason);
+            letters.groups.retain(|group| {
+                asked.is_empty() || asked.iter().any(|word| group.reason.contains(word))
+            });
+            letters
+        })
     }
 
     async fn letters_of(
         &self,
-        _: Option<&str>,
-        after: Option<DeadLetterId>,
+        _: &Which,
+        below: Option<DeadLetterId>,
         limit: usize,
-    ) -> Result<Vec<LetterSeen>, Trouble> {
-        let below = after.map_or(u64::MAX, DeadLetterId::get);
+    ) -> Result<LetterList, Trouble> {
+        let below = below.map_or(u64::MAX, DeadLetterId::get);
+        self.look(|scene| {
+            let letters = scene.letter_list.iter();
+            let mut letters: Vec<LetterSeen> = letters
+                .filter(|letter| letter.id < below)
+                .cloned()
+                .collect();
+            let has_more = letters.len() > limit;
+            letters.truncate(limit);
+            LetterList {
+                older: letters.last().map(|last| last.id).filter(|_| has_more),
+                examined: letters.len() as u64,
+                letters,
+            }
+        })
+    }
+
+    async fn foresee(
+        &self,
+        which: &Which,
+        below: Option<DeadLetterId>,
+    ) -> Result<Foreseen, Trouble> {
+        let below = below.map_or(u64::MAX, DeadLetterId::get);
         self.look(|scene| {
             let letters = scene.letter_list.iter();
             let letters = letters.filter(|letter| letter.id < below);
-            letters.take(limit).cloned().collect()
+            let meant = letters.filter(|letter| match which {
+                Which::These(ids) => ids.iter().any(|id| id.get() == letter.id),
+                Which::Group(_) | Which::Matching(_) => true,
+            });
+            let count = meant.clone().count() as u64;
+            Foreseen {
+                count,
+                examined: scene.letter_list.len() as u64,
+                next: None,
+                below: meant.clone().next().map_or(0, |newest| newest.id + 1),
+                same: 0,
+                differ: count,
+                fresh: 0,
+                unsendable: Vec::new(),
+                samples: meant.take(1).map(ahead).collect(),
+            }
         })
     }
 
@@ -347,11 +402,46 @@ impl Process for Trial {
         })
     }
 
-    async fn retry(&self, which: Which) -> Result<Retried, NotChanged> {
-        self.act(format!("retry {which:?}"), |_| Retried::default())
+    async fn retry(
+        &self,
+        which: &Which,
+        below: Option<DeadLetterId>,
+    ) -> Result<Retried, NotChanged> {
+        let below = below.map(DeadLetterId::get);
+        self.act(format!("retry {which:?} below {below:?}"), |scene| {
+            Retried {
+                next: scene.letters_left,
+                ..Retried::default()
+            }
+        })
     }
 
-    async fn discard(&self, which: Which) -> Result<u64, NotChanged> {
-        self.act(format!("discard {which:?}"), |_| 1)
+    async fn discard(
+        &self,
+        which: &Which,
+        below: Option<DeadLetterId>,
+    ) -> Result<Discarded, NotChanged> {
+        let below = below.map(DeadLetterId::get);
+        self.act(format!("discard {which:?} below {below:?}"), |scene| {
+            Discarded {
+                discarded: 1,
+                next: scene.letters_left,
+            }
+        })
+    }
+}
+
+/// A retry that changes a field.
+fn ahead(letter: &LetterSeen) -> Ahead {
+    let before = letter.call.clone().unwrap_or_default();
+    let now = before.replace("\"42\"", "\"43\"");
+    Ahead {
+        id: letter.id,
+        event: letter.event.clone(),
+        connection: letter.connection.clone(),
+        differences: differences(&before, &now).0,
+        before: Some(before),
+        now: Some(now),
+        why_not: None,
     }
 }

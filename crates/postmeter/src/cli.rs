@@ -1,6 +1,8 @@
 //! The command line: what may be written, and the help that says so.
 
 mod app_api;
+mod events;
+mod letters;
 mod replay;
 
 use std::net::SocketAddr;
@@ -12,6 +14,10 @@ use clap_complete::Shell;
 use emulator::segment::KeyState;
 
 pub(crate) use self::app_api::AppApiArgs;
+use self::events::{EVENTS_EXAMPLES, EXPLAIN_EXAMPLES};
+pub(crate) use self::events::{EventsArgs, ExplainArgs};
+use self::letters::DEAD_LETTERS_EXAMPLES;
+pub(crate) use self::letters::{ActionArgs, DeadLettersArgs, DeadLettersCommand, ListArgs};
 pub(crate) use self::replay::{NewReplay, ReplayArgs, ReplayCommand, SteeredReplay};
 
 const EXIT_CODES: &str = "\
@@ -72,7 +78,13 @@ pub(crate) enum Command {
     Migrate(MigrateArgs),
     /// Look after the NATS cluster that keeps a journal
     Cluster(ClusterArgs),
-    /// Show what could never be delivered, and why
+    /// List a running server's events, or print them as they come by
+    #[command(after_help = EVENTS_EXAMPLES)]
+    Events(EventsArgs),
+    /// Tell everything that happened to one event, and why
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(ExplainArgs),
+    /// Show what could never be delivered and why; send it again, or discard it
     #[command(after_help = DEAD_LETTERS_EXAMPLES)]
     DeadLetters(DeadLettersArgs),
     /// Erase a person from a running server's journal, after showing what there is
@@ -408,48 +420,6 @@ pub(crate) struct NodesArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) server: ServerArgs,
-}
-
-const DEAD_LETTERS_EXAMPLES: &str = "\
-Examples:
-  postmeter dead-letters list --connection acme-segment
-  postmeter dead-letters show 12";
-
-#[derive(Debug, Args)]
-pub(crate) struct DeadLettersArgs {
-    #[command(subcommand)]
-    pub(crate) command: DeadLettersCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum DeadLettersCommand {
-    /// List them, the newest first
-    List {
-        /// Only those of this connection
-        #[arg(long)]
-        connection: Option<String>,
-        /// Go on behind this one
-        #[arg(long, value_name = "ID")]
-        after: Option<String>,
-        /// How many at the most
-        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-        limit: u32,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        server: ServerArgs,
-    },
-    /// Show one whole: the event, the call, and what Segment answered
-    Show {
-        /// Its id, as the list has it
-        id: String,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        server: ServerArgs,
-    },
 }
 
 const FORGET_HELP: &str = "\

@@ -161,6 +161,19 @@ impl Client {
     }
 }
 
+/// A text as a part of an address.
+pub(crate) fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~:/".contains(&byte);
+    let one = |byte: u8| {
+        if plain(byte) {
+            char::from(byte).to_string()
+        } else {
+            format!("%{byte:02X}")
+        }
+    };
+    text.bytes().map(one).collect()
+}
+
 fn declined(status: StatusCode, text: &str) -> anyhow::Error {
     match serde_json::from_str(text) {
         Ok(answer) => Declined(answer).into(),

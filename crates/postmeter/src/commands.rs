@@ -1,6 +1,7 @@
 //! One file per command. Data goes to stdout, talk to stderr.
 
 mod apply;
+mod ask;
 mod check;
 mod cluster;
 mod completions;
@@ -11,6 +12,8 @@ mod doctor;
 mod emulate_app_api;
 mod emulate_customerio;
 mod emulate_segment;
+mod events;
+mod explain;
 mod export;
 mod forget;
 mod import;
@@ -54,6 +57,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Migrate(args) => migrate::run(&args),
         Command::Cluster(args) => cluster::run(&args.command),
         Command::Nodes(args) => nodes::run(&args),
+        Command::Events(args) => events::run(args),
+        Command::Explain(args) => explain::run(&args),
         Command::DeadLetters(args) => dead_letters::run(args),
         Command::Forget(args) => forget::run(&args),
         Command::Replay(args) => replay::run(args),

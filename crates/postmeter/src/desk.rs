@@ -5,6 +5,8 @@
 //! anything. What it changes goes through the [`Operator`], and into the audit
 //! list.
 
+mod ahead;
+mod back;
 mod explain;
 pub(crate) mod forget;
 mod letters;
@@ -23,10 +25,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use connections::{Connection, Connections, Edit, SecretRef};
 use console::seen::{
-    AuditLine, Changed, Enabling, Explained, Filter, History, LetterSeen, Letters, Lookup, Origin,
-    Overview, Preview, ReplayAsked, ReplayPreview, ReplaySeen, Retried, Row, Span, Steer, Watched,
+    AuditLine, Changed, Discarded, Enabling, Explained, Filter, Foreseen, History, LetterList,
+    LetterSeen, Letters, Lookup, Origin, Overview, Preview, ReplayAsked, ReplayPreview, ReplaySeen,
+    Retried, Row, Span, Steer, Watched,
 };
-use console::{NotChanged, Process, Standing, TestSent, Trouble, Which};
+use console::{Look, NotChanged, Process, Standing, TestSent, Trouble, Which};
 use jiff::Timestamp;
 use journal::{DeadLetterId, Place};
 use tokio_util::sync::CancellationToken;
@@ -107,11 +110,11 @@ impl Process for Desk {
 
     async fn watch(
         &self,
-        after: Option<&str>,
+        look: Look<'_>,
         filter: &Filter,
         limit: usize,
     ) -> Result<Watched, Trouble> {
-        self.look_on(after, filter, limit).await.map_err(trouble)
+        self.watch_for(look, filter, limit).await.map_err(trouble)
     }
 
     async fn rows(&self, places: &[Place]) -> Result<Vec<Row>, Trouble> {
@@ -141,17 +144,25 @@ impl Process for Desk {
         Ok(lag.records)
     }
 
-    async fn letters(&self) -> Result<Letters, Trouble> {
-        self.letter_groups().await.map_err(trouble)
+    async fn letters(&self, filter: &Filter) -> Result<Letters, Trouble> {
+        self.letter_groups(filter).await.map_err(trouble)
     }
 
     async fn letters_of(
         &self,
-        group: Option<&str>,
-        after: Option<DeadLetterId>,
+        which: &Which,
+        below: Option<DeadLetterId>,
         limit: usize,
-    ) -> Result<Vec<LetterSeen>, Trouble> {
-        self.letter_page(group, after, limit).await.map_err(trouble)
+    ) -> Result<LetterList, Trouble> {
+        self.letter_page(which, below, limit).await.map_err(trouble)
+    }
+
+    async fn foresee(
+        &self,
+        which: &Which,
+        below: Option<DeadLetterId>,
+    ) -> Result<Foreseen, Trouble> {
+        self.foresee_letters(which, below).await.map_err(trouble)
     }
 
     async fn letter(&self, id: DeadLetterId) -> Result<Option<LetterSeen>, Trouble> {
@@ -230,22 +241,22 @@ impl Process for Desk {
         self.replay_steered(number, steer).await
     }
 
-    async fn retry(&self, which: Which) -> Result<Retried, NotChanged> {
-        self.retry_letters(which).await
+    async fn retry(
+        &self,
+        which: &Which,
+        below: Option<DeadLetterId>,
+    ) -> Result<Retried, NotChanged> {
+        let retried = self.retry_letters(which, below).await;
+        Ok(retried.map_err(trouble)?)
     }
 
-    async fn discard(&self, which: Which) -> Result<u64, NotChanged> {
-        let ids = self.letter_ids(&which).await.map_err(trouble)?;
-        let mut n_removed = 0;
-        for id in ids {
-            let removed = self.operator.journal.remove_dead_letter(id).await;
-            n_removed += u64::from(removed.map_err(trouble)?);
-        }
-        if n_removed > 0 {
-            self.note(format!("{n_removed} dead letters were discarded"))
-                .await;
-        }
-        Ok(n_removed)
+    async fn discard(
+        &self,
+        which: &Which,
+        below: Option<DeadLetterId>,
+    ) -> Result<Discarded, NotChanged> {
+        let discarded = self.discard_letters(which, below).await;
+        Ok(discarded.map_err(trouble)?)
     }
 }
 

@@ -220,11 +220,6 @@ impl Operator {
         shape::shape(event, Some(arrival.at), options, &names)
     }
 
-    /// The id of the connection of this name.
-    pub(crate) fn id_of(&self, name: &str) -> Option<String> {
-        self.find(name).map(|found| found.connection.id.to_string())
-    }
-
     /// The name of the connection of this id; the id itself once it is removed.
     pub(crate) fn name_of(&self, id: &str) -> String {
         let unlocked = self.decided.borrow();

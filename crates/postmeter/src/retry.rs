@@ -97,7 +97,11 @@ impl Operator {
     }
 
     /// The call of a letter's event with these options, or why there is none.
-    fn call_of(&self, found: &DeadLetter, options: &shape::Options) -> Result<Call, String> {
+    pub(crate) fn call_of(
+        &self,
+        found: &DeadLetter,
+        options: &shape::Options,
+    ) -> Result<Call, String> {
         let letter = &found.letter;
         let event = Event::parse(&letter.body).map_err(|unusable| unusable.to_string())?;
         let arrival = Arrival {
@@ -178,10 +182,9 @@ impl Operator {
             outcome = outbox.dispatch(batch, &stop) => outcome,
             () = give_up => return Ok(()),
         };
-        for tag in &outcome.accepted {
-            let id = journal::DeadLetterId::new(*tag);
-            self.journal.remove_dead_letter(id).await?;
-        }
+        let arrived = outcome.accepted.iter().copied();
+        let arrived = arrived.map(journal::DeadLetterId::new).collect();
+        self.journal.remove_dead_letters(arrived).await?;
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         retried.accepted += count(outcome.accepted.len());
         retried.refused += count(outcome.refused.len());

@@ -1,8 +1,10 @@
 //! What could not be delivered, why, and what to do about it?
 //!
-//! Groups by reason; the letters of one; one letter. A retry is a button, and
-//! what removes for good asks first.
+//! Groups by reason; the letters of one, or of a filter; one letter. Whatever is
+//! done to several is shown first: how many they are, and what a retry would send
+//! otherwise than was refused.
 
+mod action;
 mod advice;
 mod asked;
 mod download;
@@ -10,20 +12,21 @@ mod download;
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::get;
+use jiff::Timestamp;
 use journal::DeadLetterId;
 
 use self::advice::advice;
-use self::asked::{field, list_path, path, which};
+use self::asked::{below, path, which};
 use crate::compare::{Part, beginning, compare, lay_out};
 use crate::pages::event::{event_path, place_of};
 use crate::process::{Process, Which};
-use crate::seen::{LetterGroup, LetterSeen, Letters, Retried};
-use crate::shell::{Console, Nav, NoPage, Shell, Typed, Visit, answer, page};
-use crate::words;
+use crate::seen::{Ahead, Filter, LetterGroup, LetterSeen, Letters};
+use crate::shell::{Console, Nav, NoPage, Shell, Visit, answer, page, respond};
 
-/// Letters of a group on one page.
+/// Letters on one page of a list.
 const PAGE: usize = 50;
 /// How much of a reason a list shows.
 const MAX_REASON_CHARS: usize = 160;
@@ -32,12 +35,15 @@ const HOME: &str = "/dead-letters";
 pub(crate) fn routes<P: Process>() -> Router<Console<P>> {
     Router::new()
         .route(HOME, get(groups::<P>))
-        .route("/dead-letters/group", get(group::<P>))
+        .route("/dead-letters/list", get(list::<P>))
         .route("/dead-letters/download", get(download::<P>))
-        .route("/dead-letters/retry", post(retry::<P>))
+        .route(
+            "/dead-letters/retry",
+            get(action::ask_retry::<P>).post(action::retry::<P>),
+        )
         .route(
             "/dead-letters/discard",
-            get(confirm::<P>).post(discard::<P>),
+            get(action::ask_discard::<P>).post(action::discard::<P>),
         )
         .route("/dead-letters/{id}", get(letter::<P>))
 }
@@ -47,26 +53,32 @@ pub(crate) fn routes<P: Process>() -> Router<Console<P>> {
 struct GroupsPage {
     shell: Shell,
     letters: Letters,
+    /// As it was typed.
+    filter: String,
+    mistakes: Vec<String>,
+    /// Those that pass.
+    meant: Which,
 }
 
 impl GroupsPage {
-    fn list_path(key: &str) -> String {
-        list_path(key)
+    fn of_group(of: &str, key: &str) -> String {
+        path(of, &Which::Group(key.to_owned()))
     }
 
-    fn download_path(key: &str) -> String {
-        path("download", &Which::Group(key.to_owned()))
+    fn of_meant(&self, of: &str) -> String {
+        path(of, &self.meant)
     }
 
-    fn discard_path(key: &str) -> String {
-        path("discard", &Which::Group(key.to_owned()))
+    /// How many pass, of those that were looked at.
+    fn matching(&self) -> u64 {
+        self.letters.groups.iter().map(|group| group.count).sum()
     }
+}
 
-    fn clipped(reason: &str) -> String {
-        match reason.char_indices().nth(MAX_REASON_CHARS) {
-            Some((end, _)) => format!("{}…", reason.get(..end).unwrap_or_default()),
-            None => reason.to_owned(),
-        }
+fn clipped(reason: &str) -> String {
+    match reason.char_indices().nth(MAX_REASON_CHARS) {
+        Some((end, _)) => format!("{}…", reason.get(..end).unwrap_or_default()),
+        None => reason.to_owned(),
     }
 }
 
@@ -76,56 +88,87 @@ async fn groups<P: Process>(State(console): State<Console<P>>, visit: Visit) -> 
 }
 
 async fn grouped<P: Process>(console: &Console<P>, visit: &Visit) -> Result<Response, NoPage> {
-    let letters = console.process.letters().await?;
-    let shell = visit.shell(console, Nav::DeadLetters, "Dead letters").await;
-    Ok(page(&GroupsPage { shell, letters }))
+    let text = visit.query.filled("filter").unwrap_or_default();
+    let read = Filter::parse(text, Timestamp::now());
+    let (filter, mistakes) = match read {
+        Ok(filter) => (filter, Vec::new()),
+        Err(mistakes) => (Filter::default(), mistakes),
+    };
+    let mut letters = console.process.letters(&filter).await?;
+    let status = if mistakes.is_empty() {
+        StatusCode::OK
+    } else {
+        letters.groups.clear();
+        StatusCode::UNPROCESSABLE_ENTITY
+    };
+    let template = GroupsPage {
+        shell: visit.shell(console, Nav::DeadLetters, "Dead letters").await,
+        letters,
+        filter: text.to_owned(),
+        mistakes,
+        meant: Which::Matching(filter),
+    };
+    Ok(respond(status, &template))
 }
 
 #[derive(Template)]
-#[template(path = "letter_group.html")]
-struct GroupPage {
+#[template(path = "letter_list.html")]
+struct ListPage {
     shell: Shell,
-    group: LetterGroup,
+    /// What stands above.
+    title: String,
+    group: Option<LetterGroup>,
     advice: &'static str,
     shown: Vec<LetterSeen>,
-    download: String,
-    discard: String,
+    /// Those that the list is of.
+    which: Which,
+    /// Whether there may be more letters of it than these.
+    is_part: bool,
     /// Where the next ones are.
     older: Option<String>,
 }
 
-async fn group<P: Process>(State(console): State<Console<P>>, visit: Visit) -> Response {
+impl ListPage {
+    fn of_all(&self, of: &str) -> String {
+        path(of, &self.which)
+    }
+}
+
+async fn list<P: Process>(State(console): State<Console<P>>, visit: Visit) -> Response {
     let made = listed(&console, &visit).await;
     answer(&console, &visit, made).await
 }
 
 async fn listed<P: Process>(console: &Console<P>, visit: &Visit) -> Result<Response, NoPage> {
-    let key = visit.query.text("key").unwrap_or_default();
-    let group = find_group(console, key).await?;
-    let after = visit.query.filled("after").and_then(|id| id.parse().ok());
-    let after = after.map(DeadLetterId::new);
-    let mut shown = console
-        .process
-        .letters_of(Some(key), after, PAGE + 1)
-        .await?;
-    let has_more = shown.len() > PAGE;
-    shown.truncate(PAGE);
-    let last = shown.last().filter(|_| has_more);
-    let status = shown.first().and_then(|letter| letter.answer.as_ref());
-    let of_it = Which::Group(key.to_owned());
-    Ok(page(&GroupPage {
+    let which = which(&visit.query)?;
+    let group = match &which {
+        Which::Group(key) => Some(find_group(console, key).await?),
+        Which::These(_) | Which::Matching(_) => None,
+    };
+    let start = below(&visit.query);
+    let list = console.process.letters_of(&which, start, PAGE).await?;
+    let first = list.letters.first();
+    let reason = first.map_or("", |letter| letter.reason.as_str());
+    let status = first.and_then(|letter| letter.answer.as_ref());
+    let advice = advice(reason, status.map(|(status, _)| *status));
+    let here = path("list", &which);
+    Ok(page(&ListPage {
         shell: visit.shell(console, Nav::DeadLetters, "Dead letters").await,
-        advice: advice(&group.reason, status.map(|(status, _)| *status)),
-        download: path("download", &of_it),
-        discard: path("discard", &of_it),
-        older: last.map(|last| format!("{}&after={}", list_path(key), last.id)),
+        title: match &which {
+            Which::Matching(filter) if !filter.is_all() => filter.to_string(),
+            Which::Matching(_) | Which::Group(_) | Which::These(_) => String::new(),
+        },
+        advice: if group.is_some() { advice } else { "" },
         group,
-        shown,
+        is_part: list.older.is_some() || start.is_some(),
+        older: list.older.map(|older| format!("{here}&below={older}")),
+        shown: list.letters,
+        which,
     }))
 }
 
 async fn find_group<P: Process>(console: &Console<P>, key: &str) -> Result<LetterGroup, NoPage> {
-    let letters = console.process.letters().await?;
+    let letters = console.process.letters(&Filter::default()).await?;
     let found = letters.groups.into_iter().find(|group| group.key == key);
     found.ok_or_else(|| NoPage::Missing("dead letter with that reason any more".to_owned()))
 }
@@ -141,6 +184,8 @@ struct LetterPage {
     sent: Vec<Part>,
     raw: String,
     letter: LetterSeen,
+    /// What a retry would send.
+    ahead: Option<Ahead>,
 }
 
 async fn letter<P: Process>(
@@ -158,6 +203,8 @@ async fn one<P: Process>(
     id: &str,
 ) -> Result<Response, NoPage> {
     let letter = find_letter(console, id.parse().ok().map(DeadLetterId::new)).await?;
+    let this = Which::These(vec![DeadLetterId::new(letter.id)]);
+    let foreseen = console.process.foresee(&this, None).await?;
     let (received, sent) = match &letter.call {
         Some(call) => compare(&letter.body, call),
         None => (lay_out(&letter.body), Vec::new()),
@@ -172,6 +219,7 @@ async fn one<P: Process>(
         sent,
         raw: beginning(&letter.body),
         letter,
+        ahead: foreseen.samples.into_iter().next(),
     }))
 }
 
@@ -185,121 +233,10 @@ async fn find_letter<P: Process>(
 }
 
 async fn download<P: Process>(State(console): State<Console<P>>, visit: Visit) -> Response {
-    let group = visit.query.text("group").map(str::to_owned);
-    download::download(console.process, group)
-}
-
-async fn retry<P: Process>(
-    State(console): State<Console<P>>,
-    visit: Visit,
-    Typed(fields): Typed,
-) -> Response {
-    let Some(which) = which(&fields) else {
-        return answer(&console, &visit, Err(nothing_named())).await;
-    };
-    let made = match console.process.retry(which).await {
-        Ok(retried) => Ok(visit.go(HOME, &told(&retried))),
-        Err(error) => Err(error.into()),
-    };
-    answer(&console, &visit, made).await
-}
-
-fn nothing_named() -> NoPage {
-    NoPage::Missing("dead letter that the form names".to_owned())
-}
-
-/// What came of it: `18 accepted, 2 refused again, 1 left`.
-fn told(retried: &Retried) -> String {
-    let counts = [
-        (retried.accepted, "accepted"),
-        (retried.refused, "refused again"),
-        (retried.skipped, "not to be sent with the options of now"),
-        (retried.left, "left"),
-    ];
-    let said = counts.iter().filter(|(n, _)| *n > 0);
-    let said = said.map(|(n, what)| format!("{} {what}", words::count(n)));
-    let mut said: String = said.collect::<Vec<_>>().join(", ");
-    if said.is_empty() {
-        "Nothing was left to retry".clone_into(&mut said);
+    match which(&visit.query) {
+        Ok(which) => download::download(console.process, which),
+        Err(no_page) => answer(&console, &visit, Err(no_page)).await,
     }
-    match &retried.note {
-        Some(note) => format!("{said}: {}", GroupsPage::clipped(note)),
-        None => format!("{said}."),
-    }
-}
-
-#[derive(Template)]
-#[template(path = "letter_discard.html")]
-struct DiscardPage {
-    shell: Shell,
-    /// What would be gone, in words.
-    what: String,
-    count: u64,
-    reason: Option<String>,
-    field: (&'static str, String),
-    back: String,
-    download: Option<String>,
-}
-
-/// Asks before anything is gone.
-async fn confirm<P: Process>(State(console): State<Console<P>>, visit: Visit) -> Response {
-    let made = asked(&console, &visit).await;
-    answer(&console, &visit, made).await
-}
-
-async fn asked<P: Process>(console: &Console<P>, visit: &Visit) -> Result<Response, NoPage> {
-    let which = which(&visit.query).ok_or_else(nothing_named)?;
-    let (count, reason, back) = match &which {
-        Which::One(id) => {
-            let letter = find_letter(console, Some(*id)).await?;
-            (1, Some(letter.reason), format!("{HOME}/{id}"))
-        }
-        Which::Group(key) => {
-            let group = find_group(console, key).await?;
-            (group.count, Some(group.reason), list_path(key))
-        }
-        Which::All => (
-            console.process.letters().await?.total,
-            None,
-            HOME.to_owned(),
-        ),
-    };
-    let what = match &which {
-        Which::One(id) => format!("dead letter {id}"),
-        Which::Group(_) => words::counted(count, "dead letter", "dead letters"),
-        Which::All => format!(
-            "all {}",
-            words::counted(count, "dead letter", "dead letters")
-        ),
-    };
-    let download = !matches!(which, Which::One(_));
-    Ok(page(&DiscardPage {
-        shell: visit.shell(console, Nav::DeadLetters, "Discard").await,
-        what,
-        count,
-        reason,
-        field: field(&which),
-        back,
-        download: download.then(|| path("download", &which)),
-    }))
-}
-
-async fn discard<P: Process>(
-    State(console): State<Console<P>>,
-    visit: Visit,
-    Typed(fields): Typed,
-) -> Response {
-    let Some(which) = which(&fields) else {
-        return answer(&console, &visit, Err(nothing_named())).await;
-    };
-    let made = match console.process.discard(which).await {
-        Ok(count) => {
-            let said = words::counted(count, "dead letter is", "dead letters are");
-            Ok(visit.go(HOME, &format!("{said} gone for good.")))
-        }
-        Err(error) => Err(error.into()),
-    };
-    answer(&console, &visit, made).await
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use connections::Connections;
+use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use self::choice::Choice;
@@ -25,8 +26,9 @@ use self::live::{MAX_COLUMNS, MAX_STREAMS};
 use self::pace::events_rate;
 use crate::form::encoded;
 use crate::pages::event::{Detail, look_up};
-use crate::process::{NotChanged, Process, TestSent};
-use crate::seen::Row;
+use crate::process::{Look, NotChanged, Process, TestSent};
+use crate::seen::filter::Key;
+use crate::seen::{Row, Watched};
 use crate::shell::{Console, Nav, NoPage, Shell, Typed, Visit, answer, page, respond};
 use crate::words;
 
@@ -57,6 +59,10 @@ struct DebuggerPage {
     connections: Vec<String>,
     lines: Vec<Line>,
     status: String,
+    /// Where older events are.
+    older: Option<String>,
+    /// Whether these are older ones, so that nothing new comes to them.
+    is_older: bool,
     /// Where the live part listens.
     live: String,
     detail: Option<Detail>,
@@ -82,12 +88,9 @@ async fn made<P: Process>(
     visit: &Visit,
     tried: Tried,
 ) -> Result<Response, NoPage> {
-    let choice = Choice::of(&visit.query);
+    let choice = Choice::of(&visit.query, Timestamp::now());
     let decided = console.process.decided().await?;
-    let watched = console
-        .process
-        .watch(None, &choice.filter, FIRST_ROWS)
-        .await?;
+    let watched = look(console, visit, &choice).await?;
     let selected = visit.query.filled("record");
     let detail = match selected {
         Some(place) => look_up(console, place).await?,
@@ -98,25 +101,64 @@ async fn made<P: Process>(
         selected: detail.as_ref().map(|detail| detail.address.clone()),
         choice,
     };
-    let shown = words::count(watched.rows.len() as u64);
     let template = DebuggerPage {
         shell: visit.shell(console, Nav::Debugger, "Debugger").await,
         workspaces: named(decided.workspaces().iter().map(|each| each.name.as_str())),
         connections: named(decided.connections().iter().map(|each| each.name.as_str())),
         lines: lines(&layout, &watched.rows),
-        status: format!("{}, the newest {shown}", events_rate(watched.rate_per_s)),
+        status: status(&layout.choice, &watched),
+        older: watched
+            .older
+            .as_deref()
+            .map(|older| layout.choice.href([("before", older)])),
+        is_older: visit.query.filled("before").is_some(),
         live: live_path(&layout, &watched.next),
         detail,
         layout,
         mistakes: tried.mistakes,
         tested: tried.tested,
     };
-    let status = if template.mistakes.is_empty() {
+    let is_right = template.mistakes.is_empty() && template.layout.choice.mistakes.is_empty();
+    let status = if is_right {
         StatusCode::OK
     } else {
         StatusCode::UNPROCESSABLE_ENTITY
     };
     Ok(respond(status, &template))
+}
+
+/// The newest events, or those before a mark; none while the filter has mistakes.
+async fn look<P: Process>(
+    console: &Console<P>,
+    visit: &Visit,
+    choice: &Choice,
+) -> Result<Watched, NoPage> {
+    if !choice.mistakes.is_empty() {
+        return Ok(Watched::default());
+    }
+    let look = visit
+        .query
+        .filled("before")
+        .map_or(Look::Newest, Look::Before);
+    let watched = console.process.watch(look, &choice.filter, FIRST_ROWS);
+    Ok(watched.await?)
+}
+
+/// How fast events come, what of them is here, and how far that is from all.
+fn status(choice: &Choice, watched: &Watched) -> String {
+    let rate = events_rate(watched.rate_per_s);
+    let shown = words::count(watched.rows.len() as u64);
+    if choice.filter.is_all() {
+        return format!("{rate}, the newest {shown}");
+    }
+    let examined = words::counted(watched.examined, "event", "events");
+    match watched.reached_at {
+        Some(at) => format!(
+            "{rate}, {shown} among {examined} back to {}",
+            words::exact(at)
+        ),
+        None => format!("{rate}, {shown} found"),
+    }
 }
 
 fn named<'n>(names: impl Iterator<Item = &'n str>) -> Vec<String> {
@@ -131,7 +173,7 @@ fn lines(layout: &Layout, rows: &[Row]) -> Vec<Line> {
 /// shown, unless they are many.
 fn columns(decided: &Connections, choice: &Choice) -> Vec<String> {
     let filter = &choice.filter;
-    let only = filter.workspace.as_deref().or(match decided.workspaces() {
+    let only = filter.only(Key::Workspace).or(match decided.workspaces() {
         [only] => Some(only.name.as_str()),
         _ => None,
     });
@@ -140,8 +182,9 @@ fn columns(decided: &Connections, choice: &Choice) -> Vec<String> {
     };
     let of_it = decided.connections().iter();
     let of_it = of_it.filter(|each| each.workspace.as_str() == workspace);
-    let wanted = filter.connection.as_deref();
-    let of_it = of_it.filter(|each| wanted.is_none_or(|name| each.name.as_str() == name));
+    let wanted = filter.any_of(Key::Connection);
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|each| each == name);
+    let of_it = of_it.filter(|each| is_wanted(each.name.as_str()));
     let names = named(of_it.map(|each| each.name.as_str()));
     if names.len() > MAX_COLUMNS {
         return Vec::new();

@@ -17,6 +17,7 @@ use axum::routing::get;
 pub(crate) use self::address::{address, event_path, place_of};
 pub(crate) use self::detail::Detail;
 pub(crate) use self::story::Piece;
+pub use self::story::{Telling, tell};
 use crate::form::encoded;
 use crate::process::Process;
 use crate::seen::Lookup;

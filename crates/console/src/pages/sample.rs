@@ -1,14 +1,11 @@
 //! Recent events as a connection would send them, to look at before it does.
 
-use std::collections::BTreeMap;
-
 use connections::Connection;
 use jiff::Timestamp;
-use serde_json::value::RawValue;
 
 use crate::compare;
 use crate::process::{Process, Trouble};
-use crate::seen::Preview;
+use crate::seen::{Difference, Preview, differences};
 
 /// How many events are shown.
 const SHOWN: usize = 3;
@@ -25,15 +22,6 @@ pub(crate) struct Sample {
     /// The call, laid out; or why there is none.
     pub(crate) call: Result<String, String>,
     pub(crate) notes: Vec<String>,
-}
-
-/// A field that is not the same in two calls.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Difference {
-    /// Such as `properties.subject`.
-    pub(crate) field: String,
-    pub(crate) before: Option<String>,
-    pub(crate) after: Option<String>,
 }
 
 /// One event as two connections would send it.
@@ -113,89 +101,4 @@ fn compare_one(old: &Preview, new: &Preview) -> Compared {
         }
     }
     compared
-}
-
-/// The fields that differ, and how many do not. Values stay as they are written.
-fn differences(before: &str, after: &str) -> (Vec<Difference>, usize) {
-    let (before, mut after) = (fields(before), fields(after));
-    let mut found = Vec::new();
-    let n_before = before.len();
-    for (field, old) in before {
-        let new = after.remove(&field);
-        if new.as_deref() != Some(&*old) {
-            let before = Some(old);
-            found.push(Difference {
-                field,
-                before,
-                after: new,
-            });
-        }
-    }
-    let n_alike = n_before - found.len();
-    let added = after.into_iter().map(|(field, new)| Difference {
-        field,
-        before: None,
-        after: Some(new),
-    });
-    found.extend(added);
-    found.sort_by(|a, b| a.field.cmp(&b.field));
-    (found, n_alike)
-}
-
-/// Every value of a document by its path; objects are looked into, lists are not.
-fn fields(json: &str) -> BTreeMap<String, String> {
-    let mut found = BTreeMap::new();
-    collect("", json, &mut found);
-    found
-}
-
-fn collect(path: &str, json: &str, found: &mut BTreeMap<String, String>) {
-    /// Below this, objects are taken whole: nothing that we make is deeper.
-    const DEEPEST: usize = 8;
-    let object = serde_json::from_str::<BTreeMap<String, Box<RawValue>>>(json);
-    match object {
-        Ok(object) if path.split('.').count() <= DEEPEST => {
-            for (key, value) in object {
-                let below = if path.is_empty() {
-                    key
-                } else {
-                    format!("{path}.{key}")
-                };
-                collect(&below, value.get(), found);
-            }
-        }
-        _ => {
-            found.insert(path.to_owned(), compare::visible(json));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_differs_between_two_calls_is_told_field_by_field() {
-        let before = r#"{"event":"Email Sent","properties":{"email_id":"a","n":1.10,"l":[1]}}"#;
-        let after = r#"{"event":"Email Sent","properties":{"subject":"s","n":1.10,"l":[2]}}"#;
-        let (found, n_alike) = differences(before, after);
-        let told = found.iter().map(|one| {
-            let show = |value: &Option<String>| value.clone().unwrap_or_default();
-            format!("{} {} {}", one.field, show(&one.before), show(&one.after))
-        });
-        let told: Vec<String> = told.collect();
-        let expected = [
-            "properties.email_id \"a\" ",
-            "properties.l [1] [2]",
-            "properties.subject  \"s\"",
-        ];
-        assert_eq!(told, expected);
-        assert_eq!(n_alike, 2);
-    }
-
-    #[test]
-    fn what_is_no_json_is_compared_as_it_is() {
-        let (found, _) = differences("{\"a\":", "soup");
-        assert_eq!(found.len(), 1);
-    }
 }

@@ -114,6 +114,8 @@ pub struct Row {
     pub place: Place,
     /// When it was received.
     pub received_at: Timestamp,
+    /// Whether it came when it happened, or was imported.
+    pub came: Came,
     /// Its workspace.
     pub workspace: String,
     /// What it is.
@@ -124,12 +126,24 @@ pub struct Row {
     pub channel: Channel,
     /// The person: id, else email, else the id of Customer.io.
     pub person: Option<String>,
+    /// The person's email, where it is known.
+    pub email: Option<String>,
     /// Customer.io's id of the event.
     pub event_id: Option<String>,
     /// The delivery that it is about.
     pub delivery_id: Option<String>,
     /// What became of it on each connection of its workspace.
     pub ends: Vec<RowEnd>,
+}
+
+/// How an event came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Came {
+    /// Customer.io sent it when it happened.
+    Live,
+    /// Somebody brought it in from a file.
+    Imported,
 }
 
 /// What a record is.
@@ -210,25 +224,6 @@ impl Outcome {
     }
 }
 
-/// Which events to show. An empty one lets all pass.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// Only of this workspace.
-    pub workspace: Option<String>,
-    /// Only what this connection is concerned with.
-    pub connection: Option<String>,
-    /// Only about this.
-    pub channel: Option<Channel>,
-    /// Only events whose name contains this, in any case.
-    pub event: Option<String>,
-    /// Only of a person whose id or email is this.
-    pub person: Option<String>,
-    /// Only with this event id, delivery id or message id.
-    pub id: Option<String>,
-    /// Only with this [`Outcome::word`].
-    pub outcome: Option<String>,
-}
-
 /// What came by since the last look.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Watched {
@@ -236,10 +231,15 @@ pub struct Watched {
     pub rows: Vec<Row>,
     /// Where to look on from: opaque, for the next call.
     pub next: String,
-    /// Records that came by.
+    /// Records that there were to look at: that came by, or from the newest back.
     pub passed: u64,
     /// How many of them were looked at. Fewer than came by: a sample.
     pub examined: u64,
+    /// Receipt of the oldest that was looked at; none where nothing was.
+    pub reached_at: Option<Timestamp>,
+    /// Where to look further back from: opaque, for another call. None where there
+    /// is nothing older that could pass.
+    pub older: Option<String>,
     /// Events per second over the last minute, of all workspaces.
     pub rate_per_s: f64,
 }

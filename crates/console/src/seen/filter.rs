@@ -197,6 +197,29 @@ impl Filter {
         self
     }
 
+    /// The same with `key` being `value`, and nothing else said of it: what a field
+    /// of a form says.
+    ///
+    /// # Errors
+    ///
+    /// A sentence where nothing can ever be that.
+    pub fn narrowed(self, key: Key, value: &str) -> Result<Filter, String> {
+        read::check(key, value)?;
+        Ok(self.without(key).with(key, value))
+    }
+
+    /// As it is written, without what it says of a person: for lists and logs that
+    /// outlive the person's data.
+    pub fn discreet(&self) -> String {
+        let mut shown = self.clone();
+        if let Some(words) = shown.conditions.get_mut(&Key::Person) {
+            for word in words.any_of.iter_mut().chain(&mut words.none_of) {
+                "(hidden)".clone_into(word);
+            }
+        }
+        shown.to_string()
+    }
+
     /// Whether everything passes.
     pub fn is_all(&self) -> bool {
         *self == Filter::default()
@@ -237,6 +260,15 @@ impl Filter {
         keys.iter().any(|key| self.conditions.contains_key(key))
     }
 
+    /// Whether it names message ids, which no row has.
+    pub fn asks_for_message_ids(&self) -> bool {
+        let words = self.conditions.get(&Key::Id);
+        let mut values = words
+            .into_iter()
+            .flat_map(|words| words.any_of.iter().chain(&words.none_of));
+        values.any(|value| value.starts_with("pm-"))
+    }
+
     /// Whether the event itself is meant, whatever became of it. `more_ids` are
     /// those that a row does not have: of its calls.
     pub fn is_about(&self, row: &Row, more_ids: &[String]) -> bool {
@@ -244,7 +276,8 @@ impl Filter {
         let own = [row.event_id.as_deref(), row.delivery_id.as_deref()];
         let own = own.into_iter().flatten().chain([place.as_str()]);
         let ids: Vec<&str> = own.chain(more_ids.iter().map(String::as_str)).collect();
-        let person: Vec<&str> = row.person.as_deref().into_iter().collect();
+        let person = [row.person.as_deref(), row.email.as_deref()];
+        let person: Vec<&str> = person.into_iter().flatten().collect();
         self.is_in_time(row.received_at)
             && self.is(Key::Workspace, &[&row.workspace])
             && self.is(Key::Channel, &[row.channel.word()])

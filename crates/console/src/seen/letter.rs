@@ -3,10 +3,12 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::Difference;
+
 /// Dead letters, grouped by why they are.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Letters {
-    /// All there are.
+    /// All there are, whatever passes.
     pub total: u64,
     /// How many of the newest were looked at for the groups.
     pub examined: u64,
@@ -58,6 +60,69 @@ pub struct LetterSeen {
     pub call: Option<String>,
 }
 
+/// Some dead letters, newest first.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct LetterList {
+    /// They.
+    pub letters: Vec<LetterSeen>,
+    /// Below which number to look for older ones; none where there are none.
+    pub older: Option<u64>,
+    /// How many letters were looked at for them.
+    pub examined: u64,
+}
+
+/// What an action on dead letters would touch, before it does.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Foreseen {
+    /// How many are meant, as far as was looked.
+    pub count: u64,
+    /// How many were looked at.
+    pub examined: u64,
+    /// Below which number there may be more that are meant; none where all were
+    /// looked at, so that the count is exact.
+    pub next: Option<u64>,
+    /// All that is meant is below this number: what is buried later is not.
+    pub below: u64,
+    /// A retry sends them as they were refused.
+    pub same: u64,
+    /// A retry sends them with other fields than were refused.
+    pub differ: u64,
+    /// A retry makes a call of them, where there was none.
+    pub fresh: u64,
+    /// A retry cannot send them: how many for which reason, a few of those.
+    pub unsendable: Vec<(String, u64)>,
+    /// A few of them, those first that a retry changes.
+    pub samples: Vec<Ahead>,
+}
+
+/// What a retry of one dead letter would send.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ahead {
+    /// Its number.
+    pub id: u64,
+    /// The name of the event, where it got one.
+    pub event: Option<String>,
+    /// The connection's name.
+    pub connection: Option<String>,
+    /// The call that was refused; none where there was none.
+    pub before: Option<String>,
+    /// The call of now.
+    pub now: Option<String>,
+    /// Why it is not sent; none where it is.
+    pub why_not: Option<String>,
+    /// The fields in which the two calls differ.
+    pub differences: Vec<Difference>,
+}
+
+/// What came of discarding dead letters.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Discarded {
+    /// They are gone for good.
+    pub discarded: u64,
+    /// Time was up: go on below this number. None where all are done.
+    pub next: Option<u64>,
+}
+
 /// What came of trying dead letters again.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Retried {
@@ -69,6 +134,8 @@ pub struct Retried {
     pub skipped: u64,
     /// Not tried, because the destination does not answer or they have no connection.
     pub left: u64,
+    /// Time was up: go on below this number. None where all were looked at.
+    pub next: Option<u64>,
     /// The last word of the destination or the reason, for a person.
     pub note: Option<String>,
 }

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{CallSeen, Origin, Row};
+use super::{CallSeen, Difference, Origin, Row};
 
 /// What somebody wants to be sent again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -234,15 +234,4 @@ pub struct ReplaySample {
     /// Fields that are not what they were in the call before; none where they are
     /// the same, or it was not sent before.
     pub differences: Vec<Difference>,
-}
-
-/// A field that is not what it was.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Difference {
-    /// The field, such as `properties.subject`.
-    pub field: String,
-    /// What it was, as JSON; none where it was not there.
-    pub before: Option<String>,
-    /// What it is now, as JSON; none where it is not there.
-    pub now: Option<String>,
 }

@@ -8,10 +8,10 @@ use journal::{Partition, Place, Seq};
 use tokio::sync::Notify;
 
 use crate::seen::{
-    AttemptSeen, AuditLine, CallSeen, Channel, ConnectionSeen, Difference, Enabling, Explained,
-    History, JournalSeen, LetterSeen, Letters, LineState, NodeSeen, Origin, Outcome, Overview,
-    Preview, ReplayAsked, ReplayCounts, ReplayPreview, ReplaySample, ReplaySeen, ReplayState, Row,
-    RowEnd, RowKind, Told, WorkspaceSeen, WorkspaceState,
+    AttemptSeen, AuditLine, CallSeen, Came, Channel, ConnectionSeen, Difference, Enabling,
+    Explained, History, JournalSeen, LetterSeen, Letters, LineState, NodeSeen, Origin, Outcome,
+    Overview, Preview, ReplayAsked, ReplayCounts, ReplayPreview, ReplaySample, ReplaySeen,
+    ReplayState, Row, RowEnd, RowKind, Told, WorkspaceSeen, WorkspaceState,
 };
 
 /// Markup that must never reach a page as markup.
@@ -30,6 +30,10 @@ pub(crate) struct Scene {
     pub(crate) letters: Letters,
     pub(crate) letter_list: Vec<LetterSeen>,
     pub(crate) replays: Vec<ReplaySeen>,
+    /// Below which letter an action has to go on.
+    pub(crate) letters_left: Option<u64>,
+    /// Where older events are than the newest rows.
+    pub(crate) older: Option<String>,
     pub(crate) audit: Vec<AuditLine>,
     pub(crate) trouble: Option<String>,
     pub(crate) mistakes: Vec<String>,
@@ -58,11 +62,13 @@ pub(crate) fn row(seq: u64) -> Row {
     Row {
         place: place(seq),
         received_at: ago(5),
+        came: Came::Live,
         workspace: "acme".to_owned(),
         kind: RowKind::Event,
         name: "Email Opened".to_owned(),
         channel: Channel::Email,
         person: Some("42".to_owned()),
+        email: None,
         event_id: Some("01E4C8BES5XT87ZWRJFTB35YJ3".to_owned()),
         delivery_id: Some("RPILAgABcRhIBqSp7kiP".to_owned()),
         ends: vec![RowEnd {
@@ -268,6 +274,8 @@ impl Scene {
             letters: Letters::default(),
             letter_list: Vec::new(),
             replays: Vec::new(),
+            letters_left: None,
+            older: None,
             audit: vec![AuditLine {
                 at: ago(3_600),
                 origin: Origin::Start,

@@ -242,7 +242,15 @@ impl Embedded {
         self: &Arc<Self>,
         id: DeadLetterId,
     ) -> Result<bool, StateError> {
-        self.on_state(move |engine| engine.kept.remove_dead_letter(id))
+        let removed = self.remove_dead_letters(vec![id]).await?;
+        Ok(removed == 1)
+    }
+
+    pub(crate) async fn remove_dead_letters(
+        self: &Arc<Self>,
+        ids: Vec<DeadLetterId>,
+    ) -> Result<u64, StateError> {
+        self.on_state(move |engine| engine.kept.remove_dead_letters(&ids))
             .await
     }
 

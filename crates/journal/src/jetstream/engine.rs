@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -29,6 +30,8 @@ use crate::settle::{
 
 /// The pause before a duty is tried again that the cluster did not fence.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// Dead letters that are removed at once.
+const REMOVALS: usize = 32;
 
 impl Member {
     /// The partition of this number, which the journal has checked that it has.
@@ -295,6 +298,19 @@ impl Member {
 
     pub(crate) async fn remove_dead_letter(&self, id: DeadLetterId) -> Result<bool, StateError> {
         Ok(self.letters.remove(id).await?)
+    }
+
+    pub(crate) async fn remove_dead_letters(
+        &self,
+        ids: Vec<DeadLetterId>,
+    ) -> Result<u64, StateError> {
+        let removals = stream::iter(ids).map(|id| self.letters.remove(id));
+        let mut removals = removals.buffer_unordered(REMOVALS);
+        let mut n_removed = 0;
+        while let Some(removed) = removals.next().await {
+            n_removed += u64::from(removed?);
+        }
+        Ok(n_removed)
     }
 
     #[expect(clippy::unused_async, reason = "the other engine waits")]

@@ -45,6 +45,12 @@ impl Journal {
         on_engine!(self, engine => engine.remove_dead_letter(id).await)
     }
 
+    /// Removes dead letters for good; says how many there were. In one transaction
+    /// where one process keeps them, which one sync makes durable.
+    pub async fn remove_dead_letters(&self, ids: Vec<DeadLetterId>) -> Result<u64, StateError> {
+        on_engine!(self, engine => engine.remove_dead_letters(ids).await)
+    }
+
     /// The setting of that key; none when it was never put.
     pub async fn setting(&self, key: &str) -> Result<Option<Setting>, StateError> {
         let key = name(key)?;

@@ -1,5 +1,6 @@
 //! Burying dead letters, listing them, and removing them.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use bytes::Bytes;
@@ -93,21 +94,27 @@ impl Kept {
         self.number(&[kept::LETTERS])
     }
 
-    /// Removes a letter; says whether there was one.
-    pub(crate) fn remove_dead_letter(&self, id: DeadLetterId) -> Result<bool, Fault> {
+    /// Removes letters, all or none of them; says how many there were.
+    pub(crate) fn remove_dead_letters(&self, ids: &[DeadLetterId]) -> Result<u64, Fault> {
         let _alone = lock(&self.writer);
-        let Some(found) = self.dead_letter(id)? else {
-            return Ok(false);
-        };
         let mut batch = self.database.batch();
-        batch.remove(&self.letters, id.get().to_be_bytes());
-        if let Some(connection) = &found.letter.connection {
-            batch.remove(&self.rows, rows::letter_of(connection, id));
+        let (mut n_removed, ids) = (0, BTreeSet::from_iter(ids));
+        for id in ids.into_iter().copied() {
+            let Some(found) = self.dead_letter(id)? else {
+                continue;
+            };
+            batch.remove(&self.letters, id.get().to_be_bytes());
+            if let Some(connection) = &found.letter.connection {
+                batch.remove(&self.rows, rows::letter_of(connection, id));
+            }
+            n_removed += 1;
         }
-        let count = self.number(&[kept::LETTERS])?.saturating_sub(1);
-        batch.insert(&self.rows, [kept::LETTERS], count.to_be_bytes());
-        self.commit(batch)?;
-        Ok(true)
+        if n_removed > 0 {
+            let count = self.number(&[kept::LETTERS])?.saturating_sub(n_removed);
+            batch.insert(&self.rows, [kept::LETTERS], count.to_be_bytes());
+            self.commit(batch)?;
+        }
+        Ok(n_removed)
     }
 }
 

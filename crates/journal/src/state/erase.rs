@@ -36,11 +36,7 @@ impl Derived {
 impl Kept {
     /// Removes these letters, and says how many there were.
     pub(crate) fn erase_letters(&self, doomed: &[DeadLetterId]) -> Result<u64, Fault> {
-        let mut removed = 0;
-        for id in doomed {
-            removed += u64::from(self.remove_dead_letter(*id)?);
-        }
-        Ok(removed)
+        self.remove_dead_letters(doomed)
     }
 
     /// Removes traces: whose, and the record that each ends with.

@@ -1,16 +1,15 @@
 //! The JSON of the API.
 
-use console::seen::{LineState, Preview};
+use console::seen::{Explained, LetterSeen, LineState, Preview};
 use dispatch::{Attempt, AttemptResult};
 use jiff::Timestamp;
 use journal::durability::Finding;
-use journal::{DeadLetter, Durability, Health, Place};
+use journal::{Durability, Health, Place};
 use serde_json::{Value, json};
 
 use crate::carry::FORMER;
 use crate::nodes::{Gathered, Holder, Member, NodeReport, Status};
 use crate::observe::Counts;
-use crate::operator::Operator;
 use crate::trial::Tested;
 
 /// A connection and how it is doing; `unanswered` are the nodes that did not say.
@@ -180,30 +179,36 @@ pub(crate) fn record_name(place: Place) -> String {
 }
 
 /// A dead letter in a list.
-pub(super) fn dead_letter_line(operator: &Operator, found: &DeadLetter) -> Value {
-    let letter = &found.letter;
+pub(super) fn dead_letter_line(letter: &LetterSeen) -> Value {
     json!({
-        "id": found.id.get(),
-        "record": record_name(letter.place),
+        "id": letter.id,
+        "record": letter.record,
         "workspace": letter.workspace,
-        "connection": letter.connection.as_deref().map(|id| operator.name_of(id)),
+        "connection": letter.connection,
         "buried_at": time(letter.buried_at),
-        "event": letter.event_name,
+        "event": letter.event,
         "reason": letter.reason,
-        "status": letter.answer.as_ref().map(|answer| answer.status),
+        "status": letter.answer.as_ref().map(|(status, _)| status),
     })
 }
 
 /// A dead letter whole.
-pub(super) fn dead_letter(operator: &Operator, found: &DeadLetter) -> Value {
-    let letter = &found.letter;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let mut whole = dead_letter_line(operator, found);
+pub(super) fn dead_letter(letter: &LetterSeen) -> Value {
+    let mut whole = dead_letter_line(letter);
     if let Some(whole) = whole.as_object_mut() {
-        let answer = letter.answer.as_ref().map(|answer| text(&answer.body));
-        whole.insert("body".to_owned(), json!(text(&letter.body)));
-        whole.insert("call".to_owned(), json!(letter.call.as_deref().map(text)));
+        let answer = letter.answer.as_ref().map(|(_, body)| body);
+        whole.insert("body".to_owned(), json!(letter.body));
+        whole.insert("call".to_owned(), json!(letter.call));
         whole.insert("answer".to_owned(), json!(answer));
+    }
+    whole
+}
+
+/// Everything about an event, and the same told as people read it.
+pub(super) fn explained(explained: &Explained) -> Value {
+    let mut whole = json!(explained);
+    if let Some(whole) = whole.as_object_mut() {
+        whole.insert("story".to_owned(), json!(console::tell(explained)));
     }
     whole
 }

@@ -5,6 +5,8 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
+use console::seen::Filter;
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
@@ -93,4 +95,13 @@ pub(super) fn limit(asked: Option<u64>, usual: usize, most: usize) -> Result<usi
     let fits = usize::try_from(asked).ok();
     let fits = fits.filter(|asked| (1..=most).contains(asked));
     fits.ok_or_else(|| Failure::bad_request(format!("limit is a number from 1 to {most}")))
+}
+
+/// What a filter says; everything where there is none.
+pub(super) fn filter(text: Option<&str>) -> Result<Filter, Failure> {
+    let read = Filter::parse(text.unwrap_or_default(), Timestamp::now());
+    read.map_err(|mistakes| {
+        let mistakes = mistakes.join("; ");
+        Failure::unusable(format!("the filter has mistakes: {mistakes}"))
+    })
 }

@@ -3,14 +3,15 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use console::Process as _;
-use console::seen::{Channel, Filter, Span};
+use console::seen::Span;
+use console::{Look, Process as _};
 use journal::Place;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::Api;
-use super::asked::{Asked, Named, limit};
+use super::answers;
+use super::asked::{Asked, Named, filter, limit};
 use super::failure::Failure;
 use super::route::{Route, get};
 
@@ -22,8 +23,6 @@ const CHANGES: usize = 50;
 const MAX_CHANGES: usize = 500;
 /// The longest text to look for, in characters.
 const MAX_WORDS: usize = 1_000;
-/// What may become of an event, as filters have it.
-const OUTCOMES: [&str; 5] = ["accepted", "skipped", "buried", "waiting", "passed"];
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -60,14 +59,9 @@ async fn history(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct EventsQuery {
-    workspace: Option<String>,
-    connection: Option<String>,
-    channel: Option<String>,
-    event: Option<String>,
-    person: Option<String>,
-    id: Option<String>,
-    outcome: Option<String>,
+    filter: Option<String>,
     after: Option<String>,
+    before: Option<String>,
     limit: Option<u64>,
 }
 
@@ -76,44 +70,23 @@ async fn events(
     Asked(query): Asked<EventsQuery>,
 ) -> Result<Response, Failure> {
     let limit = limit(query.limit, EVENTS, MAX_EVENTS)?;
-    let after = query.after.clone();
-    if after.as_deref().is_some_and(|after| !is_mark(after)) {
-        let error = "after is the `next` of an earlier answer, such as 0:4711";
-        return Err(Failure::bad_request(error));
-    }
-    let filter = filter(query)?;
-    let watched = api.desk.watch(after.as_deref(), &filter, limit).await?;
+    let look = match (&query.after, &query.before) {
+        (None, None) => Look::Newest,
+        (Some(mark), None) if is_mark(mark) => Look::After(mark),
+        (None, Some(mark)) if is_mark(mark) => Look::Before(mark),
+        (Some(_), Some(_)) => {
+            let error = "after and before are two ways to look: give one of them";
+            return Err(Failure::bad_request(error));
+        }
+        _ => {
+            let error =
+                "after is the `next` and before the `older` of an earlier answer, such as 0:4711";
+            return Err(Failure::bad_request(error));
+        }
+    };
+    let filter = filter(query.filter.as_deref())?;
+    let watched = api.desk.watch(look, &filter, limit).await?;
     Ok(Json(watched).into_response())
-}
-
-fn filter(query: EventsQuery) -> Result<Filter, Failure> {
-    let channel = query.channel.as_deref().map(channel).transpose()?;
-    let outcome = query.outcome;
-    if let Some(word) = &outcome
-        && !OUTCOMES.contains(&word.as_str())
-    {
-        let error = format!("outcome is one of {}", OUTCOMES.join(", "));
-        return Err(Failure::bad_request(error));
-    }
-    Ok(Filter {
-        workspace: query.workspace,
-        connection: query.connection,
-        channel,
-        event: query.event,
-        person: query.person,
-        id: query.id,
-        outcome,
-    })
-}
-
-fn channel(word: &str) -> Result<Channel, Failure> {
-    let mut channels = Channel::ALL.into_iter();
-    channels
-        .find(|channel| channel.word() == word)
-        .ok_or_else(|| {
-            let words = Channel::ALL.map(Channel::word).join(", ");
-            Failure::bad_request(format!("channel is one of {words}"))
-        })
 }
 
 /// Whether a text may be where an earlier look ended.
@@ -132,7 +105,7 @@ async fn event(State(api): State<Api>, Named(place): Named) -> Result<Response, 
     };
     let at: Place = place.replacen('-', "/", 1).parse().map_err(|_| missing())?;
     match api.desk.explain(at).await? {
-        Some(explained) => Ok(Json(explained).into_response()),
+        Some(explained) => Ok(Json(answers::explained(&explained)).into_response()),
         None => Err(match api.desk.erased_at(at).await {
             Some(when) => Failure::not_found(format!("record {place} was erased at {when:.3}")),
             None => missing(),

@@ -1,37 +1,23 @@
-//! `postmeter dead-letters`: what could never be delivered, and why.
+//! `postmeter dead-letters`: what could never be delivered, and why; once more, and
+//! for good.
 
-use std::fmt::Write as _;
+mod act;
+
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::events::visible;
 use super::table::{lay_out, text};
 use super::{block_on, print, print_json, talk};
-use crate::cli::{DeadLettersArgs, DeadLettersCommand};
-use crate::client::Client;
+use crate::cli::{DeadLettersArgs, DeadLettersCommand, ListArgs};
+use crate::client::{Client, encoded};
 
 pub(super) fn run(args: DeadLettersArgs) -> anyhow::Result<ExitCode> {
     match args.command {
-        DeadLettersCommand::List {
-            connection,
-            after,
-            limit,
-            json,
-            server,
-        } => {
-            let mut path = format!("/api/dead-letters?limit={limit}");
-            for (key, value) in [("connection", connection), ("after", after)] {
-                if let Some(value) = value {
-                    write!(path, "&{key}={value}").context("cannot write a path")?;
-                }
-            }
-            let answer = block_on(Client::find(&server)?.get(&path))?;
-            if json {
-                print_json(&answer)?;
-            } else {
-                list(&answer)?;
-            }
+        DeadLettersCommand::List(args) => {
+            let client = Client::find(&args.server)?;
+            block_on(list(&client, &args))?;
         }
         DeadLettersCommand::Show { id, json, server } => {
             let answer = block_on(Client::find(&server)?.get(&format!("/api/dead-letters/{id}")))?;
@@ -41,22 +27,61 @@ pub(super) fn run(args: DeadLettersArgs) -> anyhow::Result<ExitCode> {
                 show(&answer)?;
             }
         }
+        DeadLettersCommand::Retry(args) => return act::run(&act::RETRY, &args),
+        DeadLettersCommand::Discard(args) => return act::run(&act::DISCARD, &args),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn list(answer: &Value) -> anyhow::Result<()> {
+async fn list(client: &Client, args: &ListArgs) -> anyhow::Result<()> {
+    let mut filter = args.filter.clone();
+    if let Some(name) = &args.connection {
+        filter = format!("{filter} connection:\"{name}\"");
+    }
+    let limit = args.limit as usize;
+    let (mut letters, mut after, mut total) = (Vec::new(), args.after, json!(0));
+    loop {
+        let mut path = format!("/api/dead-letters?filter={}", encoded(filter.trim()));
+        path = format!("{path}&limit={}", limit - letters.len());
+        if let Some(after) = after {
+            path = format!("{path}&after={after}");
+        }
+        let answer = client.get(&path).await?;
+        letters.extend(rows_of(&answer).cloned());
+        total = answer.get("total").cloned().unwrap_or(total);
+        after = answer.get("older").and_then(Value::as_u64);
+        if after.is_none() || letters.len() >= limit {
+            break;
+        }
+    }
+    if args.json {
+        return print_json(&json!({ "dead_letters": letters, "total": total, "older": after }));
+    }
+    tell(&letters, &total)
+}
+
+fn rows_of(answer: &Value) -> impl Iterator<Item = &Value> {
     let letters = answer.get("dead_letters").and_then(Value::as_array);
+    letters.into_iter().flatten()
+}
+
+fn tell(letters: &[Value], total: &Value) -> anyhow::Result<()> {
     let keys = ["id", "record", "connection", "buried_at", "event", "reason"];
-    let row = |letter: &Value| keys.iter().map(|key| text(letter, key)).collect();
-    let rows: Vec<Vec<String>> = letters.into_iter().flatten().map(row).collect();
-    if rows.is_empty() {
+    let row = |letter: &Value| keys.iter().map(|key| visible(&text(letter, key))).collect();
+    let rows: Vec<Vec<String>> = letters.iter().map(row).collect();
+    if rows.is_empty() && *total == json!(0) {
         talk("there are no dead letters");
+        return Ok(());
+    }
+    if rows.is_empty() {
+        talk(format_args!(
+            "none of the {total} dead letters is like that"
+        ));
         return Ok(());
     }
     let heads = ["ID", "RECORD", "CONNECTION", "BURIED", "EVENT", "REASON"];
     print(lay_out(&heads, &rows))?;
-    talk(format_args!("{} of {}", rows.len(), text(answer, "total")));
+    talk(format_args!("{} of {total}", rows.len()));
     Ok(())
 }
 

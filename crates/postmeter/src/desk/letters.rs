@@ -1,55 +1,201 @@
-//! Dead letters: in groups, one by one, and tried again.
+//! Dead letters: in groups, one by one, tried again, and discarded.
+//!
+//! Whatever is done to many goes through them in pages, the newest first, for a
+//! bounded time, and says below which letter to go on. Each page is durable before
+//! the next is read, so what breaks off has done a part and nothing by halves.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
-use console::seen::{LetterGroup, LetterSeen, Letters, Retried};
-use console::{NotChanged, Which};
-use journal::{DeadLetter, DeadLetterFilter, DeadLetterId};
+use console::Which;
+use console::seen::{Came, Channel, Discarded, Filter, LetterGroup, LetterList, LetterSeen};
+use console::seen::{Letters, Outcome, Retried, Row, RowEnd, RowKind};
+use journal::{DeadLetter, DeadLetterFilter, DeadLetterId, Verdict};
 
-use super::{Desk, looking, trouble};
+use super::look::describe_body;
+use super::search::message_ids;
+use super::{Desk, looking};
 use crate::api::record_name;
 
-/// Dead letters that are looked at for groups, and that one action is for.
-const EXAMINED: usize = 20_000;
-/// Letters that are read in one go.
+/// Dead letters that are looked at for groups.
+const EXAMINED: u64 = 20_000;
+/// Letters that are read and done in one go.
 const PAGE: usize = 500;
+/// How long letters are looked for that are only shown.
+const LOOK_TIME: Duration = Duration::from_secs(2);
+/// How long one step of an action goes on, beyond the page in hand.
+const STEP_TIME: Duration = Duration::from_secs(10);
 /// Event names that a group shows.
 const NAMES: usize = 5;
 
-/// Whether whoever takes letters takes another.
-#[derive(PartialEq, Eq)]
-enum Next {
-    More,
-    Enough,
+/// A walk through letters, from the newest down.
+pub(super) struct Walk {
+    /// Where the next page begins.
+    below: Option<DeadLetterId>,
+    begun: Instant,
+    time: Duration,
+    examined: u64,
+    is_over: bool,
+}
+
+impl Walk {
+    fn new(below: Option<DeadLetterId>, time: Duration) -> Walk {
+        Walk {
+            below,
+            begun: Instant::now(),
+            time,
+            examined: 0,
+            is_over: false,
+        }
+    }
+
+    /// One step of an action.
+    pub(super) fn step(below: Option<DeadLetterId>) -> Walk {
+        Walk::new(below, STEP_TIME)
+    }
+
+    pub(super) fn examined(&self) -> u64 {
+        self.examined
+    }
+
+    /// Below which letter there are more; none where all were looked at.
+    pub(super) fn next(&self) -> Option<u64> {
+        let below = self.below.filter(|_| !self.is_over);
+        below.map(DeadLetterId::get)
+    }
 }
 
 impl Desk {
-    /// All dead letters, by why they are.
-    pub(super) async fn letter_groups(&self) -> anyhow::Result<Letters> {
+    /// The next page of a walk: those of it that are meant. None when it is over,
+    /// or its time is.
+    pub(super) async fn next_letters(
+        &self,
+        walk: &mut Walk,
+        which: &Which,
+    ) -> anyhow::Result<Option<Vec<DeadLetter>>> {
+        if walk.is_over || walk.begun.elapsed() >= walk.time {
+            return Ok(None);
+        }
+        if let Which::These(ids) = which {
+            walk.is_over = true;
+            return self.letters_by_id(walk, ids).await.map(Some);
+        }
+        let filter = DeadLetterFilter {
+            connection: None,
+            after: walk.below,
+            limit: PAGE,
+        };
+        let page = self.operator.journal.dead_letters(filter).await;
+        let mut page = looking(page, "cannot read the dead letters")?;
+        let Some(last) = page.last() else {
+            walk.is_over = true;
+            return Ok(None);
+        };
+        walk.below = Some(last.id);
+        walk.is_over = page.len() < PAGE;
+        walk.examined += u64::try_from(page.len()).unwrap_or(u64::MAX);
+        page.retain(|found| self.is_meant(which, found));
+        Ok(Some(page))
+    }
+
+    async fn letters_by_id(
+        &self,
+        walk: &mut Walk,
+        ids: &[DeadLetterId],
+    ) -> anyhow::Result<Vec<DeadLetter>> {
+        let mut letters = Vec::new();
+        for id in ids {
+            let found = self.operator.journal.dead_letter(*id).await;
+            letters.extend(looking(found, "cannot read a dead letter")?);
+        }
+        letters.retain(|found| walk.below.is_none_or(|below| found.id < below));
+        letters.sort_by_key(|found| std::cmp::Reverse(found.id));
+        letters.dedup_by_key(|found| found.id);
+        walk.examined += u64::try_from(letters.len()).unwrap_or(u64::MAX);
+        Ok(letters)
+    }
+
+    fn is_meant(&self, which: &Which, found: &DeadLetter) -> bool {
+        match which {
+            Which::These(ids) => ids.contains(&found.id),
+            Which::Group(key) => group_of(found) == *key,
+            Which::Matching(filter) => self.passes(filter, found),
+        }
+    }
+
+    /// Whether a letter passes: its event, as a row that was buried when it was.
+    pub(super) fn passes(&self, filter: &Filter, found: &DeadLetter) -> bool {
+        if filter.is_all() {
+            return true;
+        }
+        let letter = &found.letter;
+        // Most do not: their time alone says so, and is cheap to ask.
+        if !filter.is_in_time(letter.buried_at) {
+            return false;
+        }
+        let ids = if filter.asks_for_message_ids() {
+            let connections = self.operator.connections();
+            message_ids(&letter.workspace, &letter.body, &connections)
+        } else {
+            Vec::new()
+        };
+        filter.wants(&self.row_of_letter(found), &ids)
+    }
+
+    /// A letter as filters see it. Of an event that no connection could deliver, the
+    /// connection has the empty name, which none has.
+    fn row_of_letter(&self, found: &DeadLetter) -> Row {
+        let letter = &found.letter;
+        let connection = letter.connection.as_deref();
+        let mut row = Row {
+            place: letter.place,
+            received_at: letter.buried_at,
+            came: Came::Live,
+            workspace: letter.workspace.clone(),
+            kind: RowKind::Event,
+            name: String::new(),
+            channel: Channel::Other,
+            person: None,
+            email: None,
+            event_id: None,
+            delivery_id: None,
+            ends: vec![RowEnd {
+                connection: connection.map_or_else(String::new, |id| self.operator.name_of(id)),
+                outcome: Outcome::Buried {
+                    letter: Some(found.id.get()),
+                    reason: letter.reason.clone(),
+                },
+            }],
+        };
+        describe_body(&mut row, &letter.body, Some(Verdict::First));
+        if let Some(name) = &letter.event_name {
+            row.name.clone_from(name);
+        }
+        row
+    }
+
+    /// The dead letters that pass, by why they are.
+    pub(super) async fn letter_groups(&self, filter: &Filter) -> anyhow::Result<Letters> {
         let total = self.operator.journal.dead_letter_count().await;
         let mut letters = Letters {
             total: looking(total, "cannot count the dead letters")?,
             ..Letters::default()
         };
         let mut groups: BTreeMap<String, LetterGroup> = BTreeMap::new();
-        self.each_letter((None, None), |found| {
-            letters.examined += 1;
-            let key = group_of(found);
-            let group = groups
-                .entry(key.clone())
-                .or_insert_with(|| self.new_group(key, found));
-            group.count += 1;
-            group.oldest_at = found.letter.buried_at;
-            if let Some(name) = &found.letter.event_name
-                && group.events.len() < NAMES
-                && !group.events.contains(name)
-            {
-                group.events.push(name.clone());
+        let mut walk = Walk::new(None, LOOK_TIME);
+        let which = Which::Matching(filter.clone());
+        while walk.examined < EXAMINED
+            && let Some(page) = self.next_letters(&mut walk, &which).await?
+        {
+            for found in &page {
+                let key = group_of(found);
+                let group = groups
+                    .entry(key.clone())
+                    .or_insert_with(|| self.new_group(key, found));
+                count(group, found);
             }
-            Next::More
-        })
-        .await?;
+        }
+        letters.examined = walk.examined;
         letters.groups = groups.into_values().collect();
         letters
             .groups
@@ -71,53 +217,31 @@ impl Desk {
         }
     }
 
-    /// Hands over the newest letters below `after` of a group, or of all, newest
-    /// first.
-    async fn each_letter(
-        &self,
-        (group, mut after): (Option<&str>, Option<DeadLetterId>),
-        mut take: impl FnMut(&DeadLetter) -> Next + Send,
-    ) -> anyhow::Result<()> {
-        let mut n_examined = 0;
-        while n_examined < EXAMINED {
-            let filter = DeadLetterFilter {
-                connection: None,
-                after,
-                limit: PAGE,
-            };
-            let page = self.operator.journal.dead_letters(filter).await;
-            let page = looking(page, "cannot read the dead letters")?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.id);
-            n_examined += page.len();
-            let mut wanted = page
-                .iter()
-                .filter(|found| group.is_none_or(|group| group_of(found) == group));
-            if wanted.any(|found| take(found) == Next::Enough) {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// The newest letters of a group, or of all, below `after`.
+    /// The newest of those letters, below `below`.
     pub(super) async fn letter_page(
         &self,
-        group: Option<&str>,
-        after: Option<DeadLetterId>,
+        which: &Which,
+        below: Option<DeadLetterId>,
         limit: usize,
-    ) -> anyhow::Result<Vec<LetterSeen>> {
-        let mut page = Vec::new();
-        self.each_letter((group, after), |found| {
-            page.push(self.letter_seen(found));
-            if page.len() < limit {
-                Next::More
-            } else {
-                Next::Enough
+    ) -> anyhow::Result<LetterList> {
+        let mut walk = Walk::new(below, LOOK_TIME);
+        let mut list = LetterList::default();
+        while let Some(page) = self.next_letters(&mut walk, which).await? {
+            let room = limit - list.letters.len();
+            let is_cut = page.len() > room;
+            list.letters
+                .extend(page.iter().take(room).map(|found| self.letter_seen(found)));
+            if is_cut || list.letters.len() == limit {
+                let has_more = is_cut || !walk.is_over;
+                let last = list.letters.last().map(|last| last.id);
+                list.older = last.filter(|_| has_more);
+                list.examined = walk.examined;
+                return Ok(list);
             }
-        })
-        .await?;
-        Ok(page)
+        }
+        list.older = walk.next();
+        list.examined = walk.examined;
+        Ok(list)
     }
 
     /// A letter as pages show it.
@@ -144,37 +268,19 @@ impl Desk {
         }
     }
 
-    /// The ids of those letters, newest first.
-    pub(super) async fn letter_ids(&self, which: &Which) -> anyhow::Result<Vec<DeadLetterId>> {
-        let group = match which {
-            Which::One(id) => return Ok(vec![*id]),
-            Which::Group(key) => Some(key.as_str()),
-            Which::All => None,
-        };
-        let mut ids = Vec::new();
-        self.each_letter((group, None), |found| {
-            ids.push(found.id);
-            Next::More
-        })
-        .await?;
-        Ok(ids)
-    }
-
     /// Sends letters again, and removes those that arrive.
-    pub(super) async fn retry_letters(&self, which: Which) -> Result<Retried, NotChanged> {
-        let ids = self.letter_ids(&which).await.map_err(trouble)?;
+    pub(super) async fn retry_letters(
+        &self,
+        which: &Which,
+        below: Option<DeadLetterId>,
+    ) -> anyhow::Result<Retried> {
+        let mut walk = Walk::step(below);
         let mut retried = Retried::default();
-        for chunk in ids.chunks(PAGE) {
-            let mut letters = Vec::new();
-            for id in chunk {
-                let found = self.operator.journal.dead_letter(*id).await;
-                letters.extend(
-                    found
-                        .context("cannot read a dead letter")
-                        .map_err(trouble)?,
-                );
-            }
-            let round = self.operator.retry(letters).await.map_err(trouble)?;
+        while let Some(page) = self.next_letters(&mut walk, which).await? {
+            let Some(newest) = page.first().map(|newest| newest.id.get()) else {
+                continue;
+            };
+            let round = self.operator.retry(page).await?;
             let is_stuck = round.left > 0 && round.accepted == 0 && round.refused == 0;
             retried.accepted += round.accepted;
             retried.refused += round.refused;
@@ -182,21 +288,73 @@ impl Desk {
             retried.left += round.left;
             retried.note = round.note.or(retried.note);
             if is_stuck {
+                // The next page would fare no better: this one is where to go on.
+                retried.next = Some(newest + 1);
                 break;
             }
         }
-        let tried = retried.accepted + retried.refused;
-        retried.left = u64::try_from(ids.len())
-            .unwrap_or(u64::MAX)
-            .saturating_sub(tried + retried.skipped);
-        self.note(format!(
-            "dead letters were tried again: {} accepted, {} refused, {} left",
-            retried.accepted,
-            retried.refused,
-            retried.left + retried.skipped
-        ))
-        .await;
+        retried.next = retried.next.or(walk.next());
+        if retried.accepted + retried.refused + retried.skipped + retried.left > 0 {
+            self.note(format!(
+                "dead letters {} were tried again: {} accepted, {} refused, {} left",
+                named(which),
+                retried.accepted,
+                retried.refused,
+                retried.left + retried.skipped
+            ))
+            .await;
+        }
         Ok(retried)
+    }
+
+    /// Removes letters for good.
+    pub(super) async fn discard_letters(
+        &self,
+        which: &Which,
+        below: Option<DeadLetterId>,
+    ) -> anyhow::Result<Discarded> {
+        let mut walk = Walk::step(below);
+        let mut discarded = Discarded::default();
+        while let Some(page) = self.next_letters(&mut walk, which).await? {
+            let ids = page.iter().map(|found| found.id).collect();
+            let removed = self.operator.journal.remove_dead_letters(ids).await;
+            discarded.discarded += looking(removed, "cannot remove dead letters")?;
+        }
+        discarded.next = walk.next();
+        if discarded.discarded > 0 {
+            let count = discarded.discarded;
+            self.note(format!(
+                "{count} dead letters {} were discarded",
+                named(which)
+            ))
+            .await;
+        }
+        Ok(discarded)
+    }
+}
+
+/// Which letters an action was for, as the audit list says it: without persons.
+fn named(which: &Which) -> String {
+    match which {
+        Which::These(ids) => {
+            let shown: Vec<String> = ids.iter().take(20).map(ToString::to_string).collect();
+            let more = if ids.len() > shown.len() { ", .." } else { "" };
+            format!("({}{more})", shown.join(", "))
+        }
+        Which::Group(_) => "of one reason".to_owned(),
+        Which::Matching(filter) if filter.is_all() => "(all)".to_owned(),
+        Which::Matching(filter) => format!("({})", filter.discreet()),
+    }
+}
+
+fn count(group: &mut LetterGroup, found: &DeadLetter) {
+    group.count += 1;
+    group.oldest_at = found.letter.buried_at;
+    if let Some(name) = &found.letter.event_name
+        && group.events.len() < NAMES
+        && !group.events.contains(name)
+    {
+        group.events.push(name.clone());
     }
 }
 

@@ -1,8 +1,8 @@
 //! What a record is, at a glance: its event, its person, and what became of it.
 
-use console::seen::{Channel, Row, RowEnd, RowKind};
+use console::seen::{Came, Channel, Row, RowEnd, RowKind};
 use jiff::Timestamp;
-use journal::{Place, ReadError, Record, Verdict};
+use journal::{Place, ReadError, Record, Tense, Verdict};
 use shape::{Event, Names, Shaped};
 
 use super::{Desk, looking};
@@ -99,17 +99,28 @@ pub(crate) fn row(record: &Record, verdict: Option<Verdict>) -> Row {
     let mut row = Row {
         place: record.place,
         received_at: record.received_at,
+        came: match record.tense {
+            Tense::Live => Came::Live,
+            Tense::Historical => Came::Imported,
+        },
         workspace: record.workspace.clone(),
         kind: RowKind::Event,
         name: String::new(),
         channel: Channel::Other,
         person: None,
+        email: None,
         event_id: None,
         delivery_id: None,
         ends: Vec::new(),
     };
-    match Event::parse(&record.body) {
-        Ok(event) => describe(&mut row, &event),
+    describe_body(&mut row, &record.body, verdict);
+    row
+}
+
+/// Says on a row what its event is.
+pub(super) fn describe_body(row: &mut Row, body: &[u8], verdict: Option<Verdict>) {
+    match Event::parse(body) {
+        Ok(event) => describe(row, &event),
         Err(unusable) => {
             "not an event".clone_into(&mut row.name);
             row.kind = RowKind::Unusable {
@@ -122,7 +133,6 @@ pub(crate) fn row(record: &Record, verdict: Option<Verdict>) -> Row {
         None if row.kind == RowKind::Event => row.kind = RowKind::Fresh,
         Some(Verdict::First) | None => {}
     }
-    row
 }
 
 fn describe(row: &mut Row, event: &Event<'_>) {
@@ -132,6 +142,7 @@ fn describe(row: &mut Row, event: &Event<'_>) {
     let names = [&person.id, &person.email, &person.cio_id];
     let name = names.into_iter().flatten().next();
     row.person = name.map(ToString::to_string);
+    row.email = person.email.as_ref().map(ToString::to_string);
     row.event_id = event.event_id().map(str::to_owned);
     row.delivery_id = event.delivery_id().map(std::borrow::Cow::into_owned);
     let Some(kind) = kind else {

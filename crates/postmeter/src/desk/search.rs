@@ -168,18 +168,24 @@ impl Desk {
     }
 }
 
-/// Whether one of the connections gives the record's call this message id.
-fn is_called(record: &Record, connections: &[Connection], message_id: &str) -> bool {
-    let Ok(event) = Event::parse(&record.body) else {
-        return false;
+/// The ids that the connections of a workspace give to an event's calls.
+pub(super) fn message_ids(workspace: &str, body: &[u8], connections: &[Connection]) -> Vec<String> {
+    let Ok(event) = Event::parse(body) else {
+        return Vec::new();
     };
     let key = event.key();
     let own = connections
         .iter()
-        .filter(|each| each.workspace.as_str() == record.workspace);
-    let mut ids = own.flat_map(|each| {
+        .filter(|each| each.workspace.as_str() == workspace);
+    let ids = own.flat_map(|each| {
         let versions = [PayloadVersion::V2, PayloadVersion::V1].into_iter();
         versions.map(|version| shape::message_id(each.id.as_str(), &key, version))
     });
-    ids.any(|id| id == message_id)
+    ids.collect()
+}
+
+/// Whether one of the connections gives the record's call this message id.
+fn is_called(record: &Record, connections: &[Connection], message_id: &str) -> bool {
+    let ids = message_ids(&record.workspace, &record.body, connections);
+    ids.iter().any(|id| id == message_id)
 }

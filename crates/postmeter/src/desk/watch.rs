@@ -1,18 +1,20 @@
 //! What comes by: the newest records behind a mark, a bounded number of them.
 //!
 //! Nobody hands records over for this; whoever watches reads the log as any reader
-//! does, and only what came last when too much came by.
+//! does, and only what came last when too much came by. What is further back is
+//! [`super::back`]'s.
 
+use console::Look;
+use console::seen::filter::Key;
 use console::seen::{Filter, Row, Watched};
 use journal::{Entry, Partition, Place, ReadLimit, Record, Seq};
 
 use super::look::{Glance, row};
+use super::search::message_ids;
 use super::{Desk, looking};
 
 /// Records that are looked at in one go, of each partition.
 const EXAMINED: u64 = 400;
-/// Records behind the newest that a first look goes back to.
-const FIRST_LOOK: u64 = 2_000;
 /// Records whose outcome is looked at, for a filter that asks for one.
 const JUDGED: usize = 100;
 /// One read.
@@ -22,34 +24,54 @@ const READ: ReadLimit = ReadLimit {
 };
 
 impl Desk {
-    /// Events behind `after`, or the newest, that pass the filter.
-    pub(super) async fn look_on(
+    /// Events that pass the filter, from where `look` begins.
+    pub(super) async fn watch_for(
         &self,
-        after: Option<&str>,
+        look: Look<'_>,
         filter: &Filter,
         limit: usize,
     ) -> anyhow::Result<Watched> {
-        let marks = after.map(read_marks).unwrap_or_default();
+        let mut watched = match look {
+            Look::Newest => self.look_back(None, filter, limit).await?,
+            Look::Before(mark) => {
+                let marks = read_marks(mark);
+                self.look_back(Some(&marks), filter, limit).await?
+            }
+            Look::After(mark) => self.look_on(&read_marks(mark), filter, limit).await?,
+        };
+        watched.rate_per_s = self.rate().await?;
+        Ok(watched)
+    }
+
+    /// Events behind `marks` that pass.
+    async fn look_on(
+        &self,
+        marks: &[(Partition, u64)],
+        filter: &Filter,
+        limit: usize,
+    ) -> anyhow::Result<Watched> {
         let (mut watched, mut next, mut records) = (Watched::default(), Vec::new(), Vec::new());
         for partition in self.operator.journal.partitions() {
-            let newest = *self.operator.journal.durable(partition).borrow();
-            let newest = newest.map_or(0, Seq::get);
+            let newest = self.newest(partition);
             let mark = marks.iter().find(|(there, _)| *there == partition);
-            let (from, most) = match mark {
-                Some((_, mark)) => (*mark, EXAMINED),
-                None => (newest.saturating_sub(FIRST_LOOK), FIRST_LOOK),
-            };
-            watched.passed += newest.saturating_sub(from);
-            let from = from.max(newest.saturating_sub(most));
+            let mark = mark.map_or(newest, |(_, mark)| *mark);
+            watched.passed += newest.saturating_sub(mark);
+            let from = mark.max(newest.saturating_sub(EXAMINED));
             records.extend(self.records(partition, from, newest).await?);
-            next.push(format!("{partition}:{newest}"));
+            next.push((partition, newest));
         }
         watched.examined = u64::try_from(records.len()).unwrap_or(u64::MAX);
-        watched.next = next.join(",");
-        watched.rate_per_s = self.rate().await?;
+        watched.next = write_marks(&next);
         records.sort_by_key(|record| std::cmp::Reverse(record.received_at));
+        watched.reached_at = records.last().map(|record| record.received_at);
         watched.rows = self.passing(records, filter, limit).await?;
         Ok(watched)
+    }
+
+    /// The newest durable record of a partition.
+    pub(super) fn newest(&self, partition: Partition) -> u64 {
+        let newest = *self.operator.journal.durable(partition).borrow();
+        newest.map_or(0, Seq::get)
     }
 
     /// The records behind `from`, through `newest`.
@@ -78,6 +100,7 @@ impl Desk {
                 }
             }
         }
+        records.retain(|record| record.place.seq.get() <= newest);
         Ok(records)
     }
 
@@ -88,14 +111,7 @@ impl Desk {
         filter: &Filter,
         limit: usize,
     ) -> anyhow::Result<Vec<Row>> {
-        let workspace = match &filter.connection {
-            None => None,
-            Some(name) => match self.named(name) {
-                Ok(connection) => Some(connection.workspace.to_string()),
-                Err(_) => return Ok(Vec::new()),
-            },
-        };
-        let judged = if filter.outcome.is_some() {
+        let judged = if filter.asks_for_ends() {
             JUDGED
         } else {
             limit
@@ -105,41 +121,49 @@ impl Desk {
             if rows.len() == limit || n_judged == judged {
                 break;
             }
-            if workspace
-                .as_ref()
-                .is_some_and(|name| *name != record.workspace)
-                || !is_wanted(&row(&record, None), filter)
-            {
-                continue;
-            }
-            n_judged += 1;
-            let glance: Glance = self.glance(record).await?;
-            let mut row = self.row_of(glance).await?;
-            if let Some(name) = &filter.connection {
-                row.ends.retain(|end| end.connection == *name);
-            }
-            let outcome = filter.outcome.as_deref();
-            let mut ends = row.ends.iter().map(|end| end.outcome.word());
-            if outcome.is_none_or(|outcome| ends.any(|word| word == outcome)) {
-                rows.push(row);
+            if self.may_pass(&record, filter) {
+                n_judged += 1;
+                rows.extend(self.row_if(record, filter).await?);
             }
         }
         Ok(rows)
     }
-}
 
-/// Whether a record passes what a filter says of the event itself.
-fn is_wanted(row: &Row, filter: &Filter) -> bool {
-    let is = |wanted: &Option<String>, found: Option<&str>| {
-        wanted.is_none() || wanted.as_deref() == found
-    };
-    let name = filter.event.as_deref().unwrap_or_default().to_lowercase();
-    let (event_id, delivery_id) = (row.event_id.as_deref(), row.delivery_id.as_deref());
-    is(&filter.workspace, Some(&row.workspace))
-        && filter.channel.is_none_or(|channel| channel == row.channel)
-        && row.name.to_lowercase().contains(&name)
-        && is(&filter.person, row.person.as_deref())
-        && (is(&filter.id, event_id) || is(&filter.id, delivery_id))
+    /// Whether a record passes what the filter says of the event itself.
+    pub(super) fn may_pass(&self, record: &Record, filter: &Filter) -> bool {
+        let ids = self.ids_asked_for(record, filter);
+        filter.is_about(&row(record, None), &ids)
+    }
+
+    /// A record's line with what became of it, provided that this passes too.
+    pub(super) async fn row_if(
+        &self,
+        record: Record,
+        filter: &Filter,
+    ) -> anyhow::Result<Option<Row>> {
+        let ids = self.ids_asked_for(&record, filter);
+        let glance: Glance = self.glance(record).await?;
+        let mut row = self.row_of(glance).await?;
+        let passes = filter.wants(&row, &ids);
+        let connections = filter.any_of(Key::Connection);
+        if !connections.is_empty() {
+            row.ends.retain(|end| connections.contains(&end.connection));
+        }
+        Ok(passes.then_some(row))
+    }
+
+    /// The message ids of a record's calls, where the filter may ask for one.
+    fn ids_asked_for(&self, record: &Record, filter: &Filter) -> Vec<String> {
+        if filter.asks_for_message_ids() {
+            message_ids(
+                &record.workspace,
+                &record.body,
+                &self.operator.connections(),
+            )
+        } else {
+            Vec::new()
+        }
+    }
 }
 
 /// Where an earlier look ended, by partition.
@@ -152,16 +176,22 @@ fn read_marks(text: &str) -> Vec<(Partition, u64)> {
     marks.filter_map(read).collect()
 }
 
+/// The same as a text.
+pub(super) fn write_marks(marks: &[(Partition, u64)]) -> String {
+    let each = marks.iter();
+    let each = each.map(|(partition, seq)| format!("{}:{seq}", partition.get()));
+    each.collect::<Vec<_>>().join(",")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn marks_read_back_and_garbage_is_none() {
-        assert_eq!(
-            read_marks("0:12,2:7"),
-            [(Partition::new(0), 12), (Partition::new(2), 7)]
-        );
+        let marks = [(Partition::new(0), 12), (Partition::new(2), 7)];
+        assert_eq!(write_marks(&marks), "0:12,2:7");
+        assert_eq!(read_marks("0:12,2:7"), marks);
         assert_eq!(read_marks("x,1:,:3,70000:1"), []);
     }
 }

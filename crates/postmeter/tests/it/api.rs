@@ -346,7 +346,7 @@ async fn dead_letters_are_removed_by_number_or_group_and_those_that_are_not_ther
     let discard = "/api/dead-letters/discard";
     let one = json!({ "id": letters["dead_letters"][0]["id"] });
     let gone = caller.done(Method::POST, discard, one.clone()).await;
-    assert_eq!(gone, json!({ "discarded": 1 }));
+    assert_eq!(gone, json!({ "discarded": 1, "next": null }));
     for (path, body) in [
         (discard, one.clone()),
         ("/api/dead-letters/retry", one),
@@ -366,9 +366,12 @@ async fn dead_letters_are_removed_by_number_or_group_and_those_that_are_not_ther
     assert_eq!(groups["groups"][0]["count"], 2);
     let group = json!({ "group": groups["groups"][0]["key"] });
     let gone = caller.done(Method::POST, discard, group).await;
-    assert_eq!(gone, json!({ "discarded": 2 }));
+    assert_eq!(gone, json!({ "discarded": 2, "next": null }));
     let audit = server.api("/api/audit?limit=1").await;
-    assert_eq!(audit["audit"][0]["what"], "2 dead letters were discarded");
+    assert_eq!(
+        audit["audit"][0]["what"],
+        "2 dead letters of one reason were discarded"
+    );
 }
 
 #[tokio::test]

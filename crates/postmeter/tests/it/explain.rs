@@ -217,14 +217,21 @@ async fn what_comes_by_can_be_filtered_and_followed() {
     assert_eq!(names(&all), ["SMS Link Clicked", "Email Opened"]);
     assert_eq!((&all["passed"], &all["examined"]), (&json!(2), &json!(2)));
     for (filter, expected) in [
-        ("channel=sms", vec!["SMS Link Clicked"]),
-        ("event=open", vec!["Email Opened"]),
-        ("person=person-1", vec!["Email Opened"]),
-        ("id=delivery-2", vec!["SMS Link Clicked"]),
-        ("workspace=nowhere", vec![]),
-        ("outcome=buried", vec![]),
+        ("channel:sms", vec!["SMS Link Clicked"]),
+        ("event:open", vec!["Email Opened"]),
+        ("person:person-1", vec!["Email Opened"]),
+        ("-person:person-1", vec!["SMS Link Clicked"]),
+        ("id:delivery-2", vec!["SMS Link Clicked"]),
+        ("id:2", vec!["SMS Link Clicked"]),
+        ("workspace:nowhere", vec![]),
+        ("state:buried", vec![]),
+        (
+            "since:1h state:accepted",
+            vec!["SMS Link Clicked", "Email Opened"],
+        ),
+        ("until:1h", vec![]),
     ] {
-        let watched = server.api(&format!("/api/events?{filter}")).await;
+        let watched = server.api(&format!("/api/events?filter={filter}")).await;
         assert_eq!(names(&watched), expected, "{filter}");
     }
     let next = all["next"].as_str().unwrap();

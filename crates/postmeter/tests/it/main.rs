@@ -7,6 +7,7 @@ mod api;
 mod asking;
 mod bad_input;
 mod browser;
+mod choosing;
 mod cluster;
 mod cluster_faults;
 mod commands;

@@ -12,7 +12,7 @@ use journal::DeadLetterId;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::process::Process;
+use crate::process::{Process, Which};
 use crate::seen::LetterSeen;
 
 /// Letters that are in memory at once.
@@ -59,24 +59,22 @@ enum Next {
     Done,
 }
 
-/// The letters of a group, or all, newest first. One that cannot be read to its
+/// Those letters, newest first. One that cannot be read to its
 /// end breaks off, so that nobody takes a part for the whole.
-pub(super) fn download<P: Process>(process: P, group: Option<String>) -> Response {
+pub(super) fn download<P: Process>(process: P, which: Which) -> Response {
     let pages = stream::try_unfold(Next::Below(None), move |next| {
-        let (process, group) = (process.clone(), group.clone());
+        let (process, which) = (process.clone(), which.clone());
         async move {
             let Next::Below(after) = next else {
                 return Ok(None);
             };
-            let letters = process.letters_of(group.as_deref(), after, PAGE).await;
-            let letters = letters.map_err(io::Error::other)?;
-            let next = match letters.last() {
-                Some(last) if letters.len() >= PAGE => {
-                    Next::Below(Some(DeadLetterId::new(last.id)))
-                }
-                _ => Next::Done,
+            let list = process.letters_of(&which, after, PAGE).await;
+            let list = list.map_err(io::Error::other)?;
+            let next = match list.older {
+                Some(older) => Next::Below(Some(DeadLetterId::new(older))),
+                None => Next::Done,
             };
-            Ok::<_, io::Error>(Some((lines(&letters), next)))
+            Ok::<_, io::Error>(Some((lines(&list.letters), next)))
         }
     });
     let mut response = Response::new(Body::from_stream(pages));

@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use jiff::Timestamp;
 
 use super::*;
+use crate::seen::Retried;
 use crate::trying::{HOSTILE, Scene, Trial, explained, now, open};
 
 fn a_letter(id: u64) -> LetterSeen {
@@ -53,10 +54,11 @@ async fn groups_are_shown_with_what_can_be_done_about_them() {
         "3 events could not be delivered as they are.",
         "Segment answered 400",
         "Email Opened",
-        "href=\"/dead-letters/group?key=a%20b%26c\"",
+        "href=\"/dead-letters/list?group=a%20b%26c\"",
         "href=\"/dead-letters/download?group=a%20b%26c\"",
         "href=\"/dead-letters/discard?group=a%20b%26c\"",
-        "name=\"group\" value=\"a b&#38;c\"",
+        "href=\"/dead-letters/retry?group=a%20b%26c\"",
+        "href=\"/dead-letters/list?all=yes\"",
     ] {
         assert!(answered.text.contains(there), "{there}\n{}", answered.text);
     }
@@ -72,21 +74,21 @@ async fn where_nothing_is_buried_that_is_the_sentence() {
 #[tokio::test]
 async fn a_long_group_goes_on_below_the_last_one_shown() {
     let trial = Trial::of(buried(60));
-    let first = trial.get("/dead-letters/group?key=a+b%26c").await.text;
+    let first = trial.get("/dead-letters/list?group=a+b%26c").await.text;
     assert!(
         first.contains("href=\"/dead-letters/60\"") && first.contains("href=\"/dead-letters/11\"")
     );
     assert!(!first.contains("href=\"/dead-letters/10\""));
-    assert!(first.contains("key=a%20b%26c&#38;after=11\""), "{first}");
+    assert!(first.contains("group=a%20b%26c&#38;below=11\""), "{first}");
     let second = trial
-        .get("/dead-letters/group?key=a+b%26c&after=11")
+        .get("/dead-letters/list?group=a+b%26c&below=11")
         .await
         .text;
     assert!(
         second.contains("href=\"/dead-letters/10\"") && second.contains("href=\"/dead-letters/1\"")
     );
     assert!(!second.contains(">Older<"));
-    let gone = trial.get("/dead-letters/group?key=other").await;
+    let gone = trial.get("/dead-letters/list?group=other").await;
     assert_eq!(gone.status, StatusCode::NOT_FOUND);
 }
 
@@ -117,7 +119,8 @@ async fn each_form_asks_for_what_it_names_and_for_nothing_more() {
         .post("/dead-letters/retry", &[("group", "a b&c")])
         .await;
     trial.post("/dead-letters/retry", &[("id", "2")]).await;
-    trial.post("/dead-letters/retry", &[("all", "yes")]).await;
+    let two = [("id", "2"), ("id", "3"), ("below", "4")];
+    trial.post("/dead-letters/retry", &two).await;
     let answered = trial.post("/dead-letters/discard", &[("id", "3")]).await;
     assert_eq!(
         (answered.status, answered.location.as_str()),
@@ -126,10 +129,10 @@ async fn each_form_asks_for_what_it_names_and_for_nothing_more() {
     assert_eq!(
         trial.scene().done,
         [
-            "retry Group(\"a b&c\")",
-            "retry One(DeadLetterId(2))",
-            "retry All",
-            "discard One(DeadLetterId(3))",
+            "retry Group(\"a b&c\") below None",
+            "retry These([DeadLetterId(2)]) below None",
+            "retry These([DeadLetterId(2), DeadLetterId(3)]) below Some(4)",
+            "discard These([DeadLetterId(3)]) below None",
         ]
     );
     for fields in [&[][..], &[("group", "")], &[("id", "x")]] {
@@ -146,6 +149,8 @@ async fn nothing_is_discarded_before_a_page_has_named_the_count() {
     let cases = [
         ("group=a+b%26c", "Discard 3 dead letters for good?"),
         ("id=2", "Discard dead letter 2 for good?"),
+        ("id=1&id=3", "Discard 2 dead letters for good?"),
+        ("filter=reason%3A400", "Discard 3 dead letters for good?"),
         ("all=yes", "Discard all 3 dead letters for good?"),
     ];
     for (query, asked) in cases {
@@ -162,6 +167,81 @@ async fn nothing_is_discarded_before_a_page_has_named_the_count() {
     );
 }
 
+#[tokio::test]
+async fn a_retry_is_asked_about_with_what_it_changes() {
+    let trial = Trial::of(buried(3));
+    let text = trial
+        .get("/dead-letters/retry?filter=reason%3A400")
+        .await
+        .text;
+    for there in [
+        "Retry 3 dead letters?",
+        "<bdi class=\"mono\">reason:400</bdi>",
+        "3 calls differ from what was refused",
+        "<bdi>userId</bdi>",
+        "<bdi>&#34;43&#34;</bdi>",
+        "name=\"filter\" value=\"reason:400\"",
+        "name=\"below\" value=\"4\"",
+    ] {
+        assert!(text.contains(there), "{there}\n{text}");
+    }
+    let one = trial.get("/dead-letters/2").await.text;
+    assert!(one.contains("1 field otherwise than was refused"), "{one}");
+    let gone = trial.get("/dead-letters/retry?id=9").await;
+    assert_eq!(gone.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_filter_chooses_letters_and_its_mistakes_are_said() {
+    let trial = Trial::of(buried(3));
+    let text = trial.get("/dead-letters?filter=reason%3A400").await.text;
+    for there in [
+        "3 dead letters are like that",
+        "href=\"/dead-letters/retry?filter=reason%3A400\"",
+        "Discard all of these",
+    ] {
+        assert!(text.contains(there), "{there}\n{text}");
+    }
+    let none = trial.get("/dead-letters?filter=reason%3Asoup").await.text;
+    assert!(none.contains("No dead letter is like that."), "{none}");
+    let mistaken = trial.get("/dead-letters?filter=colour%3Ared").await;
+    assert_eq!(mistaken.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(mistaken.text.contains("to filter by"), "{}", mistaken.text);
+    assert!(!mistaken.text.contains("Discard all"), "{}", mistaken.text);
+}
+
+#[tokio::test]
+async fn several_are_selected_without_script() {
+    let text = Trial::of(buried(3))
+        .get("/dead-letters/list?all=yes")
+        .await
+        .text;
+    for there in [
+        "<input type=\"checkbox\" name=\"id\" value=\"3\"",
+        "formaction=\"/dead-letters/discard\"",
+        "<form action=\"/dead-letters/retry\">",
+    ] {
+        assert!(text.contains(there), "{there}\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_step_whose_time_was_up_leads_on() {
+    let mut scene = buried(3);
+    scene.letters_left = Some(2);
+    let trial = Trial::of(scene);
+    for (path, next) in [
+        ("/dead-letters/retry", "/dead-letters/retry?all=yes&below=2"),
+        (
+            "/dead-letters/discard",
+            "/dead-letters/discard?all=yes&below=2",
+        ),
+    ] {
+        let answered = trial.post(path, &[("all", "yes")]).await;
+        assert_eq!(answered.location, next);
+    }
+}
+
 #[test]
 fn a_retry_is_told_in_counts() {
     let mut retried = Retried {
@@ -169,8 +249,10 @@ fn a_retry_is_told_in_counts() {
         refused: 2,
         skipped: 0,
         left: 1,
+        next: None,
         note: None,
     };
+    let told = action::told;
     assert_eq!(told(&retried), "18 accepted, 2 refused again, 1 left.");
     retried.note = Some("Segment answers 429".to_owned());
     assert_eq!(
@@ -203,7 +285,7 @@ async fn a_download_has_every_letter_on_a_line_of_its_own() {
 #[tokio::test]
 async fn a_download_of_nothing_is_empty() {
     let answered = Trial::of(Scene::empty())
-        .get("/dead-letters/download")
+        .get("/dead-letters/download?all=yes")
         .await;
     assert_eq!(
         (answered.status, answered.text.as_str()),
@@ -228,9 +310,9 @@ async fn markup_out_of_a_letter_is_text_everywhere() {
     let trial = Trial::of(scene);
     for path in [
         "/dead-letters",
-        "/dead-letters/group?key=a+b%26c",
+        "/dead-letters/list?group=a+b%26c",
         "/dead-letters/1",
-        "/dead-letters/discard?group=a+b%26c",
+        "/dead-letters/retry?group=a+b%26c",
     ] {
         let text = trial.get(path).await.text;
         assert!(text.contains("alert"), "{path}");
@@ -254,7 +336,7 @@ async fn in_trouble_the_trouble_is_the_page_and_a_download_breaks_off() {
         assert_eq!(answered.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
         assert!(answered.text.contains("the state cannot be read"));
     }
-    let opened = open(&trial.logged_in().await, "/dead-letters/download").await;
+    let opened = open(&trial.logged_in().await, "/dead-letters/download?all=yes").await;
     let read = axum::body::to_bytes(opened.into_body(), usize::MAX).await;
     assert!(read.is_err());
 }

@@ -14,6 +14,7 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
+use jiff::Timestamp;
 use journal::Place;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -23,7 +24,7 @@ use super::choice::Choice;
 use super::line::{Layout, is_open};
 use super::pace::Pace;
 use crate::pages::event::{address, place_of};
-use crate::process::{Process, Trouble};
+use crate::process::{Look, Process, Trouble};
 use crate::seen::Row;
 use crate::shell::{Console, Visit};
 
@@ -64,6 +65,10 @@ fn watched<P: Process>(console: Console<P>, visit: &Visit, room: &Arc<Semaphore>
         return Sse::new(stream::iter([Ok::<_, Infallible>(full)])).into_response();
     };
     let watch = Watch::of(console, visit, permit);
+    if !watch.layout.choice.mistakes.is_empty() {
+        let mistaken = said("full", "the filter has mistakes");
+        return Sse::new(stream::iter([Ok::<_, Infallible>(mistaken)])).into_response();
+    }
     let events = stream::unfold(watch, |mut watch| async {
         let event = watch.next().await?;
         Some((Ok::<_, Infallible>(event), watch))
@@ -117,7 +122,7 @@ impl<P: Process> Watch<P> {
         let columns = each("column").take(MAX_COLUMNS);
         let open = each("open").take(MAX_OPEN);
         let open = open.filter_map(|(_, text)| Some((place_of(text)?, String::new())));
-        let choice = Choice::of(fields);
+        let choice = Choice::of(fields, Timestamp::now());
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Watch {
@@ -165,9 +170,8 @@ impl<P: Process> Watch<P> {
     async fn look(&mut self) -> Result<Option<Found>, Trouble> {
         let process = &self.console.process;
         let filter = &self.layout.choice.filter;
-        let watched = process
-            .watch(self.after.as_deref(), filter, MAX_ROWS)
-            .await?;
+        let look = self.after.as_deref().map_or(Look::Newest, Look::After);
+        let watched = process.watch(look, filter, MAX_ROWS).await?;
         let changed = self.look_again().await?;
         // A first look is at the newest, which is no sample.
         if self.after.is_some() {

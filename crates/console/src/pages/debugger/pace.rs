@@ -26,7 +26,7 @@ impl Pace {
     /// Nothing seen yet of what `choice` shows.
     pub(super) fn of(choice: &Choice) -> Pace {
         Pace {
-            shows_all: choice.is_all(),
+            shows_all: choice.filter.is_all(),
             looks: VecDeque::new(),
             rate_per_s: 0.0,
         }
@@ -79,6 +79,7 @@ pub(super) fn events_rate(per_s: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::seen::filter::Key;
     use crate::trying::row;
 
     fn watched(passed: u64, examined: u64, shown: usize) -> Watched {
@@ -87,6 +88,8 @@ mod tests {
             next: String::new(),
             passed,
             examined,
+            reached_at: None,
+            older: None,
             rate_per_s: 812.0,
         }
     }
@@ -95,7 +98,9 @@ mod tests {
     fn a_sample_is_called_one() {
         let said = |watched: &Watched, shows_all: bool| {
             let mut choice = Choice::default();
-            choice.filter.person = (!shows_all).then(|| "42".to_owned());
+            if !shows_all {
+                choice.filter = choice.filter.with(Key::Person, "42");
+            }
             let mut pace = Pace::of(&choice);
             pace.saw(watched);
             pace.said()

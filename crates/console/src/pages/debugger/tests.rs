@@ -85,7 +85,7 @@ async fn the_selected_event_is_beside_the_table_without_script() {
     assert!(text.contains("Journaled as record 2"), "{text}");
     assert!(text.contains("aria-selected=\"true\""), "{text}");
     assert!(
-        text.contains("href=\"/debugger?person=42&#38;record=1\""),
+        text.contains("href=\"/debugger?filter=person%3A42&#38;record=1\""),
         "{text}"
     );
     let part = trial.get_part("/debugger/detail/2").await.text;
@@ -99,17 +99,61 @@ async fn the_selected_event_is_beside_the_table_without_script() {
 async fn a_filter_stays_in_every_link_and_in_the_form() {
     let trial = Trial::of(Scene::busy());
     let text = trial
-        .get("/debugger?channel=email&event=Opened&outcome=buried")
+        .get("/debugger?channel=email&event=Opened&filter=state%3Aaccepted")
         .await
         .text;
     for there in [
         "value=\"Opened\"",
-        "<input type=\"hidden\" name=\"channel\" value=\"email\">",
-        "href=\"/debugger?channel=push&#38;event=Opened&#38;outcome=buried\"",
-        "/live/debugger?channel=email&#38;event=Opened&#38;outcome=buried&#38;",
+        "value=\"channel:email event:Opened state:accepted\"",
+        "<input type=\"hidden\" name=\"filter\" value=\"channel:email state:accepted\">",
+        "href=\"/debugger?filter=channel%3Apush%20event%3AOpened%20state%3Aaccepted\"",
+        "/live/debugger?filter=channel%3Aemail%20event%3AOpened%20state%3Aaccepted&#38;",
     ] {
         assert!(text.contains(there), "{there}\n{text}");
     }
+}
+
+#[tokio::test]
+async fn a_mistake_in_the_filter_is_said_and_nothing_is_shown() {
+    let trial = Trial::of(Scene::busy());
+    let answered = trial
+        .get("/debugger?filter=colour%3Ared+state%3Alost")
+        .await;
+    assert_eq!(answered.status, StatusCode::UNPROCESSABLE_ENTITY);
+    for there in [
+        "there is no &#34;colour&#34; to filter by",
+        "value=\"colour:red state:lost\"",
+        "aria-invalid=\"true\"",
+        "the filter has a mistake",
+    ] {
+        assert!(answered.text.contains(there), "{there}\n{}", answered.text);
+    }
+    assert!(!answered.text.contains("id=\"row-2\""));
+    let mut stream = Stream::open(&trial, "/live/debugger?filter=colour%3Ared").await;
+    assert_eq!(stream.next().await.unwrap().0, "full");
+    assert!(stream.next().await.is_none());
+}
+
+#[tokio::test]
+async fn what_is_further_back_is_a_link_away_and_not_live() {
+    let mut scene = Scene::busy();
+    scene.older = Some("0:1".to_owned());
+    let trial = Trial::of(scene);
+    let text = trial.get("/debugger?filter=event%3AOpened").await.text;
+    assert!(
+        text.contains("href=\"/debugger?filter=event%3AOpened&#38;before=0%3A1\""),
+        "{text}"
+    );
+    assert!(
+        text.contains("2 among 2 events back to"),
+        "{}",
+        plain(&text)
+    );
+    let text = trial
+        .get("/debugger?filter=event%3AOpened&before=0%3A1")
+        .await
+        .text;
+    assert!(!text.contains("data-live"), "{text}");
 }
 
 #[tokio::test]
@@ -122,7 +166,7 @@ async fn an_empty_table_says_what_to_do() {
         .await
         .text;
     assert!(
-        text.contains("None of the newest events is like that."),
+        text.contains("No event that is kept is like that."),
         "{text}"
     );
 }
@@ -324,7 +368,7 @@ fn many_connections_share_a_column() {
     add(&mut document, 4);
     assert_eq!(columns(&decided(&document), &all), [""; 0]);
     let mut one = Choice::default();
-    one.filter.connection = Some("c4".to_owned());
+    one.filter = one.filter.with(Key::Connection, "c4");
     assert_eq!(columns(&decided(&document), &one), ["c4"]);
     document.push_str("[[workspace]]\nname = \"other\"\nsigning_keys = [\"env:O\"]\n");
     one.filter = crate::seen::Filter::default();

@@ -1,9 +1,10 @@
 //! What happened to an event, step by step, with times.
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::address::event_path;
-use crate::seen::{AttemptSeen, Explained, Outcome, RowKind, Told};
+use crate::seen::{AttemptSeen, Came, Explained, Outcome, RowKind, Told};
 use crate::words;
 
 /// How much of an answer a step shows.
@@ -52,6 +53,36 @@ fn untimed(pieces: Vec<Piece>) -> Step {
     }
 }
 
+/// The same story in plain words, for those who have no page before them.
+pub fn tell(explained: &Explained) -> Vec<Telling> {
+    story(explained).into_iter().map(Telling::of).collect()
+}
+
+/// One thing that happened, in plain words.
+#[derive(Clone, Debug, Serialize)]
+pub struct Telling {
+    /// The time of day, or how long after the receipt; empty where nobody noted it.
+    pub at: String,
+    /// What happened.
+    pub what: String,
+    /// How long it took; empty where that says nothing.
+    pub took: String,
+}
+
+impl Telling {
+    fn of(step: Step) -> Telling {
+        let word = |piece: Piece| match piece {
+            Piece::Text(text) | Piece::Foreign(text) | Piece::Link { text, .. } => text,
+            Piece::State { word, .. } => word.to_owned(),
+        };
+        Telling {
+            at: step.at,
+            what: step.pieces.into_iter().map(word).collect(),
+            took: step.took,
+        }
+    }
+}
+
 /// Everything that happened to it, in order.
 pub(super) fn story(explained: &Explained) -> Vec<Step> {
     let received_at = explained.row.received_at;
@@ -60,8 +91,12 @@ pub(super) fn story(explained: &Explained) -> Vec<Step> {
         ..untimed(vec![text(verified(explained))])
     };
     let journaled = format!(
-        "Journaled as record {} and answered 200",
-        explained.row.place
+        "Journaled as record {}{}",
+        explained.row.place,
+        match explained.row.came {
+            Came::Live => " and answered 200",
+            Came::Imported => "",
+        }
     );
     let mut steps = vec![received, untimed(vec![text(journaled)])];
     steps.push(untimed(verdict(explained)));
@@ -75,6 +110,11 @@ pub(super) fn story(explained: &Explained) -> Vec<Step> {
 
 /// Who says that it is from Customer.io.
 fn verified(explained: &Explained) -> String {
+    if explained.row.came == Came::Imported {
+        return "Imported from a file; sent without the time of sending, so that Segment keeps \
+                the event's own"
+            .to_owned();
+    }
     match (&explained.signed_by, &explained.key) {
         (None, _) => "Received; signatures are not checked in this workspace".to_owned(),
         (Some(id), None) => {

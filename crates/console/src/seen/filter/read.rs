@@ -77,7 +77,7 @@ fn take(filter: &mut Filter, condition: Condition, now: Timestamp) -> Result<(),
 }
 
 /// Refuses what nothing can ever be.
-fn check(key: Key, value: &str) -> Result<(), String> {
+pub(super) fn check(key: Key, value: &str) -> Result<(), String> {
     let one_of = |words: &[&str]| {
         if words.contains(&value) {
             return Ok(());

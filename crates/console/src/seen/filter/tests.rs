@@ -3,7 +3,7 @@
 use journal::{Partition, Place, Seq};
 
 use super::*;
-use crate::seen::Channel;
+use crate::seen::{Came, Channel};
 
 fn now() -> Timestamp {
     "2026-11-23T12:00:00Z".parse().unwrap()
@@ -17,11 +17,13 @@ fn opened() -> Row {
     Row {
         place: Place::new(Partition::ZERO, Seq::new(4711)),
         received_at: "2026-11-23T11:00:00Z".parse().unwrap(),
+        came: Came::Live,
         workspace: "acme".to_owned(),
         kind: RowKind::Event,
         name: "Email Opened".to_owned(),
         channel: Channel::Email,
         person: Some("u, 42".to_owned()),
+        email: Some("u@example.org".to_owned()),
         event_id: Some("01E4C4".to_owned()),
         delivery_id: Some("RPILA".to_owned()),
         ends: vec![
@@ -60,6 +62,8 @@ fn all_conditions_hold_and_any_value_of_a_key_will_do() {
         ("event:clicked", false),
         ("person:\"u, 42\"", true),
         ("person:u", false),
+        ("person:u@example.org", true),
+        ("-person:u@example.org", false),
         ("id:RPILA", true),
         ("id:01E4C4,other", true),
         ("id:4711", true),
@@ -135,4 +139,20 @@ fn every_mistake_is_told_with_what_may_be_written() {
     assert_eq!(Filter::parse("a b", now()).unwrap_err().len(), 2);
     let long = "x".repeat(Filter::MAX_BYTES + 1);
     assert!(mistakes(&long).contains("at most"));
+}
+
+#[test]
+fn a_field_of_a_form_replaces_what_was_said_of_its_key() {
+    let filter = parse("person:a,b -person:c state:buried");
+    let narrowed = filter.clone().narrowed(Key::Person, "d, e").unwrap();
+    assert_eq!(narrowed.to_string(), "person:\"d, e\" state:buried");
+    let mistake = filter.narrowed(Key::Channel, "fax").unwrap_err();
+    assert!(mistake.contains("email, push"), "{mistake}");
+}
+
+#[test]
+fn a_discreet_filter_says_nothing_of_a_person() {
+    let filter = parse("person:ada@example.org -person:bob id:RPILA");
+    let said = filter.discreet();
+    assert_eq!(said, "person:(hidden) -person:(hidden) id:RPILA");
 }

@@ -254,6 +254,10 @@ async fn every_page_with_data_keeps_what_pages_promise_whatever_strangers_write(
         "/events/13",
         "/events/14",
         "/dead-letters/1",
+        "/dead-letters?filter=reason%3Aperson",
+        "/dead-letters/list?all=yes",
+        "/dead-letters/retry?all=yes",
+        "/debugger?filter=colour%3A%3Cb%3E",
         "/find?q=%3Cscript%3Ewindow.ran%20%3D%201%3C%2Fscript%3E",
     ];
     let visited = visit_all(&server, "data", &first).await;
