@@ -58,16 +58,14 @@ fn forget(server: &Server, args: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
-#[tokio::test]
-async fn a_person_is_forgotten_under_every_name_and_nobody_else_is() {
-    let segment = Segment::start();
-    let mut server = Server::start(&segment);
+/// Sends Ann's events between those of others: two arrive, and the third is refused and
+/// becomes a dead letter.
+async fn send_between_others(server: &Server, segment: &Segment) {
     let [first, second, third] = events_of_ann();
     server
         .send_all(&[opened(1), first, opened(2), second])
         .await;
     segment.wait(4).await;
-    // The third is refused, and becomes a dead letter.
     segment.faults(json!([{ "status": 400, "times": 1 }])).await;
     server.send_all(&[third]).await;
     server
@@ -75,6 +73,13 @@ async fn a_person_is_forgotten_under_every_name_and_nobody_else_is() {
         .await;
     server.send_all(&[opened(3)]).await;
     segment.wait(5).await;
+}
+
+#[tokio::test]
+async fn a_person_is_forgotten_under_every_name_and_nobody_else_is() {
+    let segment = Segment::start();
+    let mut server = Server::start(&segment);
+    send_between_others(&server, &segment).await;
     let folder = server.home.path("journal");
     assert!(
         !traces_of_ann(&folder).is_empty(),
