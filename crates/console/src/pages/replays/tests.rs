@@ -1,3 +1,5 @@
+//! What the pages of replays show and do.
+
 use axum::http::StatusCode;
 
 use crate::seen::{ReplaySeen, ReplayState};
