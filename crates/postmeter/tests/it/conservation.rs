@@ -168,7 +168,9 @@ async fn judge(
     stage.assert_sound();
     for _ in 0..ASKED_ABOUT {
         let event = chance.pick(events);
-        if event.kind == Kind::Plain && heard[event.n].taken > 0 {
+        // A disk that was full has made the journal forget early what was settled.
+        let is_kept = stage.disk.is_none() && heard[event.n].taken > 0;
+        if event.kind == Kind::Plain && is_kept {
             assert_explained(stage, event, &done).await;
         }
     }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::harness::stand_in::StandIn;
 use crate::harness::{Home, ONE_CONNECTION, Segment, Server, opened};
 
 fn impatient(segment: &Segment) -> Server {
@@ -68,49 +69,67 @@ async fn a_lost_answer_is_repeated_under_the_same_message_id() {
     );
 }
 
-#[tokio::test]
-async fn one_call_that_segment_refuses_becomes_a_dead_letter_and_the_rest_arrives() {
-    let segment = Segment::start();
-    let server = impatient(&segment);
-    // The ids are the connection's own, so let one event through to learn its id.
-    server.send_all(&[opened(7)]).await;
-    let poison = segment.wait(1).await[0]["messageId"].clone();
-    let reset = server
-        .http
-        .post(format!("{}/emulator/reset", segment.url()))
-        .send()
-        .await;
-    assert!(reset.unwrap().status().is_success());
-    segment
-        .faults(json!([{ "status": 400, "message_id": poison, "times": "always" }]))
-        .await;
+/// Above this the stand-in refuses a call, and with it the whole request.
+const REFUSED_BYTES: usize = 8_000;
+const BACKLOG: usize = 2_500;
 
-    let export = crate::harness::run(&mut server.command(&["export"]));
-    let home = Home::new(&crate::harness::stdout(&export), segment.url());
-    let second = home.start();
-    second
-        .send_all(&(0..200).map(opened).collect::<Vec<_>>())
+/// An event whose call Segment refuses.
+fn poisoned(n: usize) -> Value {
+    let mut event = opened(n);
+    event["data"]["subject"] = json!("x".repeat(REFUSED_BYTES));
+    event
+}
+
+#[tokio::test]
+async fn one_call_of_2500_that_segment_refuses_is_a_dead_letter_with_its_answer_and_the_rest_arrives()
+ {
+    let poison = BACKLOG / 2;
+    let stand_in = StandIn::start(REFUSED_BYTES).await;
+    let down = json!([{ "status": 503, "times": "always" }]).to_string();
+    stand_in.segment.push_script(down.as_bytes()).unwrap();
+    let server = Home::new(ONE_CONNECTION, &stand_in.url()).start();
+    let event = |n| if n == poison { poisoned(n) } else { opened(n) };
+    server
+        .send_all(&(0..BACKLOG).map(event).collect::<Vec<_>>())
         .await;
-    let calls = segment.wait(199).await;
-    assert!(calls.iter().all(|call| call["userId"] != "person-7"));
-    let letters = second
+    // Started upon a backlog, it fills batches to the brim.
+    stand_in.segment.clear_faults();
+    let server = server.kill_and_restart();
+    let letters = server
         .api_until("/api/dead-letters", |answer| answer["total"] == 1)
         .await;
+    server
+        .api_until("/api/connections", |answer| {
+            answer["connections"][0]["lag_records"] == 0
+        })
+        .await;
+
+    let calls = stand_in.segment.calls();
+    let poisoned = format!("person-{poison}");
+    assert_eq!(calls.len(), BACKLOG - 1);
+    assert!(calls.iter().all(|call| call.user_id() != Some(&poisoned)));
+    let requests = stand_in.segment.requests();
+    let refused = requests
+        .iter()
+        .filter(|request| request.status == Some(400));
+    let largest = refused.map(|request| request.inflated_bytes).max();
+    assert!(
+        largest > Some(400_000),
+        "the batch was not full: {largest:?} bytes"
+    );
+
     let letter = &letters["dead_letters"][0];
     assert_eq!(letter["event"], "Email Opened");
     assert_eq!(letter["status"], 400);
-    let whole = second
+    let whole = server
         .api(&format!("/api/dead-letters/{}", letter["id"]))
         .await;
-    assert!(
-        whole["call"].as_str().unwrap().contains("person-7"),
-        "{whole}"
-    );
-    assert!(
-        whole["body"].as_str().unwrap().contains("person-7"),
-        "{whole}"
-    );
-    assert!(!whole["answer"].as_str().unwrap().is_empty(), "{whole}");
+    for part in ["call", "body"] {
+        assert!(whole[part].as_str().unwrap().contains(&poisoned), "{part}");
+    }
+    let answer = whole["answer"].as_str().unwrap();
+    assert!(answer.contains("Exceed payload limit"), "{answer}");
+    assert_eq!(server.api("/api/dead-letters").await["total"], 1);
 }
 
 #[tokio::test]
@@ -161,4 +180,43 @@ async fn a_waiting_connection_says_since_when_and_why_and_slows_no_other() {
     );
     assert_eq!(waiting["lag_records"], 10);
     assert_eq!(broken.calls().await.len(), 0);
+}
+
+#[tokio::test]
+async fn a_connection_that_hangs_refuses_or_is_slow_keeps_no_other_from_settling() {
+    let troubles = [
+        json!({ "hang": true, "times": "always" }),
+        json!({ "reset": true, "times": "always" }),
+        json!({ "status": 401, "times": "always" }),
+        json!({ "delay_ms": 900, "times": "always" }),
+    ];
+    let healthy = Segment::start();
+    let (mut connections, mut others) = (vec![ONE_CONNECTION.to_owned()], Vec::new());
+    for (index, trouble) in troubles.iter().enumerate() {
+        let other = Segment::start();
+        other.faults(json!([trouble])).await;
+        connections.push(format!(
+            "[[connection]]\nname = \"other-{index}\"\nworkspace = \"acme\"\n\
+             write_key = \"env:SEGMENT_WRITE_KEY\"\nendpoint = \"{}\"\n",
+            other.url()
+        ));
+        others.push(other);
+    }
+    let home = Home::new(&connections.concat(), healthy.url());
+    home.configure("[dispatch]\nrequest_timeout_s = 30");
+    let server = home.start();
+    let events: Vec<Value> = (0..200).map(opened).collect();
+    for (turn, events) in events.chunks(100).enumerate() {
+        server.send_all(events).await;
+        let answer = server
+            .api_until("/api/connections", |answer| {
+                answer["connections"][0]["lag_records"] == 0
+            })
+            .await;
+        let n_events = (turn + 1) * 100;
+        assert_eq!(healthy.calls().await.len(), n_events);
+        for hopeless in &answer["connections"].as_array().unwrap()[1..4] {
+            assert_eq!(hopeless["lag_records"], n_events, "{hopeless}");
+        }
+    }
 }

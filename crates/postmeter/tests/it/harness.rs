@@ -5,6 +5,7 @@ pub(crate) mod browser;
 pub(crate) mod chance;
 pub(crate) mod cluster;
 pub(crate) mod process;
+pub(crate) mod stand_in;
 pub(crate) mod volume;
 
 use std::io::{Read as _, Write as _};

@@ -10,15 +10,13 @@ use std::time::Duration;
 
 use emulator::segment;
 use serde_json::Value;
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use super::clock;
 use super::disk::Disk;
 use super::event::SEGMENT_CALL_BYTES;
 use super::oracle::{Arrived, Connection, Letter, Outcome};
 use super::wire::Wire;
+use crate::harness::stand_in::StandIn;
 use crate::harness::{Home, Process, Server};
 
 /// How many lines of each process are shown when a run fails.
@@ -49,17 +47,14 @@ pub(super) struct Stage {
     home: Option<Home>,
     /// What the processes that are dead had to say.
     said: Vec<String>,
-    stop: CancellationToken,
-    _serving: JoinSet<()>,
+    _stand_in: StandIn,
 }
 
 impl Stage {
     /// Starts everything.
     pub(super) async fn start(needs: Needs, journal: &str) -> Stage {
-        let mut serving = JoinSet::new();
-        let stop = CancellationToken::new();
-        let (segment, address) = stand_in(&mut serving, &stop).await;
-        let to_segment = Wire::start(address).await;
+        let stand_in = StandIn::start(SEGMENT_CALL_BYTES).await;
+        let to_segment = Wire::start(stand_in.address).await;
         let home = Home::new(&connections(to_segment.address()), "");
         home.configure(&format!(
             "{journal}\n[dispatch]\nrequest_timeout_s = 1\nbackoff_max_s = 1\n"
@@ -67,15 +62,14 @@ impl Stage {
         let clock = needs.clock.then(|| home.path("clock"));
         let mut stage = Stage {
             disk: needs.disk.then(|| Disk::mount(&home.path("journal"))),
-            segment,
             to_segment,
-            door: Wire::start(address).await,
+            door: Wire::start(stand_in.address).await,
+            segment: stand_in.segment.clone(),
+            _stand_in: stand_in,
             clock,
             server: None,
             home: Some(home),
             said: Vec::new(),
-            stop,
-            _serving: serving,
         };
         stage.set_clock(0);
         stage.restart();
@@ -212,7 +206,6 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        self.stop.cancel();
         if let Some(Server {
             mut process, home, ..
         }) = self.server.take()
@@ -236,26 +229,6 @@ impl Drop for Stage {
             println!("-- the files are kept in {}", home.keep().display());
         }
     }
-}
-
-async fn stand_in(
-    serving: &mut JoinSet<()>,
-    stop: &CancellationToken,
-) -> (segment::Segment, SocketAddr) {
-    let limits = segment::Limits {
-        call_bytes: SEGMENT_CALL_BYTES,
-        ..segment::Limits::default()
-    };
-    let config = segment::Config {
-        limits,
-        ..segment::Config::default()
-    };
-    let segment = segment::Segment::new(config);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let run = segment.clone().run(listener, stop.clone());
-    serving.spawn(async move { run.await.unwrap() });
-    (segment, address)
 }
 
 fn connections(segment: SocketAddr) -> String {
