@@ -134,6 +134,7 @@ const SERVE_EXAMPLES: &str = "\
 Examples:
   postmeter serve --config postmeter.toml --connections connections.toml
   postmeter serve                defaults: 127.0.0.1:8080 and :8081, ./postmeter-data
+  postmeter serve --take-over    a new version in the place of the running one
 
 The first start makes a token in the journal's folder, readable by its owner only.";
 
@@ -148,6 +149,9 @@ pub(crate) struct ServeArgs {
     /// Throw away all that is derived from the log, and build it again
     #[arg(long)]
     pub(crate) rebuild_index: bool,
+    /// Take the place of the server that runs on the folder, if one does: no connection breaks
+    #[arg(long)]
+    pub(crate) take_over: bool,
 }
 
 const CHECK_EXAMPLES: &str = "\

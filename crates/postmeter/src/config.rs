@@ -14,12 +14,15 @@ use anyhow::Context as _;
 use connections::{Document, Fields, Mistakes};
 
 pub(crate) use self::journal::{Cluster, Engine};
+use crate::sockets::SharePort;
 
 /// Everything that `serve` needs to start.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     /// Where Customer.io sends to.
     pub(crate) receive_listen: SocketAddr,
+    /// Whether other processes may receive on the same port.
+    pub(crate) share_port: SharePort,
     /// What a request may cost.
     pub(crate) limits: receive::Limits,
     /// Where operators and their tools connect to.
@@ -70,14 +73,18 @@ impl Config {
             let console = section(&mut top, "console", read_console);
             let dispatch = section(&mut top, "dispatch", read_dispatch);
             top.end();
-            let (receive_listen, limits) =
-                receive.unwrap_or_else(|| (address(RECEIVE_LISTEN), limits(most_bytes)));
+            let receive = receive.unwrap_or_else(|| Receive {
+                listen: address(RECEIVE_LISTEN),
+                share_port: SharePort::No,
+                limits: limits(most_bytes),
+            });
             let console = console.unwrap_or_default();
             let (dispatch, window) =
                 dispatch.unwrap_or_else(|| (dispatch::Policy::default(), WINDOW));
             Config {
-                receive_listen,
-                limits,
+                receive_listen: receive.listen,
+                share_port: receive.share_port,
+                limits: receive.limits,
                 console_listen: console.listen,
                 token_file: console
                     .token_file
@@ -117,7 +124,14 @@ fn limits(most_bytes: usize) -> receive::Limits {
     }
 }
 
-fn read_receive(fields: &mut Fields<'_, '_>, most_bytes: usize) -> (SocketAddr, receive::Limits) {
+/// What the file says of the public listener.
+struct Receive {
+    listen: SocketAddr,
+    share_port: SharePort,
+    limits: receive::Limits,
+}
+
+fn read_receive(fields: &mut Fields<'_, '_>, most_bytes: usize) -> Receive {
     let mut limits = limits(most_bytes);
     if let Some(bytes) = fields.number("body_limit_bytes", 1024) {
         limits.body_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
@@ -131,7 +145,14 @@ fn read_receive(fields: &mut Fields<'_, '_>, most_bytes: usize) -> (SocketAddr, 
     if let Some(seconds) = fields.number("body_timeout_s", 1) {
         limits.body_time = Duration::from_secs(seconds);
     }
-    (listen(fields, RECEIVE_LISTEN), limits)
+    Receive {
+        listen: listen(fields, RECEIVE_LISTEN),
+        share_port: match fields.switch("share_port") {
+            Some(true) => SharePort::Yes,
+            Some(false) | None => SharePort::No,
+        },
+        limits,
+    }
 }
 
 /// What the file says of the console.

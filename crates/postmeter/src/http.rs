@@ -1,24 +1,37 @@
-//! Serves a router on a listener until told to stop.
+//! Serves a listener until told to leave it.
 //!
-//! Both listeners run on this loop. It bounds what a stranger can hold: the
-//! number of connections, and the time that a request's head may take.
+//! Both listeners run on this loop. It bounds what a stranger can hold: the number
+//! of connections, and the time that a request's head may take. It knows nothing of
+//! what is served: that is behind the [`Gate`], which may be shut, open, or shut again.
 
+mod connection;
+mod gate;
+mod stream;
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::Router;
+use axum::extract::Request;
+use axum::response::Response;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
+
+use self::gate::Counted;
+pub(crate) use self::gate::{Gate, Heir, Passed, Side};
+pub(crate) use self::stream::Stream;
 
 /// Connections that one listener holds at a time. Further ones wait in the
 /// system's backlog until one ends.
@@ -30,14 +43,9 @@ pub(crate) const MAX_CONNECTIONS: usize = 8_192;
 /// for an hour; so this is well above the 90 s after which Go's client, which
 /// Customer.io seems to use, closes idle connections by itself.
 const HEAD_TIME: Duration = Duration::from_mins(5);
-/// How long requests in hand may take once the server stops.
-const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// The pause after the system refuses to accept a connection, as when no file
 /// descriptors are left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// A connection that is being served.
-pub(crate) type Connection<S> = http1::Connection<TokioIo<S>, TowerToHyperService<Router>>;
 
 /// Binds `address`, and says which one that was when it fails.
 pub(crate) async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -45,67 +53,109 @@ pub(crate) async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     bound.with_context(|| format!("cannot listen on {address}"))
 }
 
-/// Serves `router` until `stop`; then takes no more connections, finishes the
-/// requests in hand within [`DRAIN_TIME`], and returns.
-pub(crate) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+/// Serves what is behind `gate` to those who connect and to the connections that
+/// arrive from elsewhere. Once the gate says so it takes no more, and returns when
+/// the last connection has ended.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    gate: Arc<Gate>,
+    mut arriving: mpsc::Receiver<Stream>,
+) {
+    let here = gate.enter();
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
-    while let Some(accepted) = stop.run_until_cancelled(accept(&listener, &room)).await {
-        let Some((stream, permit)) = accepted else {
-            continue;
+    loop {
+        let permit = tokio::select! {
+            _ = gate.left() => break,
+            permit = place(&room) => permit,
         };
-        let connection = graceful.watch(connection(stream, router.clone()));
-        connections.spawn(async move {
-            if let Err(error) = connection.await {
-                debug!(
-                    error = &error as &dyn std::error::Error,
-                    "a connection broke off"
-                );
-            }
-            drop(permit);
-        });
+        let stream = tokio::select! {
+            _ = gate.left() => break,
+            Some(stream) = arriving.recv() => Some(stream),
+            stream = accept(&listener) => stream,
+        };
+        if let Some(stream) = stream {
+            connections.spawn(serve_one(stream, gate.enter(), permit));
+        }
         while connections.try_join_next().is_some() {}
     }
-    drop(listener);
-    if tokio::time::timeout(DRAIN_TIME, graceful.shutdown())
-        .await
-        .is_err()
-    {
-        warn!("some requests were not finished within {DRAIN_TIME:?} and are cut off");
+    arriving.close();
+    while let Some(stream) = left_over(&listener, &gate, &mut arriving).await {
+        let permit = place(&room).await;
+        connections.spawn(serve_one(stream, gate.enter(), permit));
     }
+    drop(listener);
+    drop(here);
+    while connections.join_next().await.is_some() {}
 }
 
 /// Serves one connection, whatever carries its bytes.
-pub(crate) fn connection<S>(stream: S, router: Router) -> Connection<S>
+pub(crate) fn connection<IO, S>(stream: IO, service: S) -> http1::Connection<TokioIo<IO>, S>
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    IO: AsyncRead + AsyncWrite + Unpin,
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible>,
 {
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(stream), service)
 }
 
-async fn accept(
+/// A connection that came before the listener was left.
+async fn left_over(
     listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let permit = Arc::clone(room)
-        .acquire_owned()
-        .await
-        .expect("nobody closes the semaphore");
-    match listener.accept().await {
-        Ok((stream, _)) => {
+    gate: &Gate,
+    arriving: &mut mpsc::Receiver<Stream>,
+) -> Option<Stream> {
+    if let Some(stream) = arriving.recv().await {
+        return Some(stream);
+    }
+    match gate.left().await {
+        // It waits in the socket, and would be reset with it.
+        Heir::Nobody => waiting(listener).await,
+        // Somebody else has the socket, too.
+        Heir::Process(_) | Heir::Manager(_) => None,
+    }
+}
+
+async fn serve_one(stream: Stream, served: Counted, _place: OwnedSemaphorePermit) {
+    connection::serve(stream, served).await;
+}
+
+async fn place(room: &Arc<Semaphore>) -> OwnedSemaphorePermit {
+    let place = Arc::clone(room).acquire_owned().await;
+    place.expect("nobody closes the semaphore")
+}
+
+async fn accept(listener: &TcpListener) -> Option<Stream> {
+    let accepted = listener.accept().await;
+    let accepted = prepared(accepted);
+    if accepted.is_none() {
+        tokio::time::sleep(ACCEPT_PAUSE).await;
+    }
+    accepted
+}
+
+/// A connection that need not be waited for.
+async fn waiting(listener: &TcpListener) -> Option<Stream> {
+    let accepted = poll_fn(|cx| Poll::Ready(listener.poll_accept(cx))).await;
+    match accepted {
+        Poll::Ready(accepted) => prepared(accepted),
+        Poll::Pending => None,
+    }
+}
+
+fn prepared(accepted: io::Result<(TcpStream, SocketAddr)>) -> Option<Stream> {
+    match accepted {
+        Ok((tcp, _)) => {
             // Answers are small and a sender waits for each.
-            if let Err(error) = stream.set_nodelay(true) {
+            if let Err(error) = tcp.set_nodelay(true) {
                 debug!(%error, "cannot switch off delays on a connection");
             }
-            Some((stream, permit))
+            Some(Stream::from(tcp))
         }
         Err(error) => {
             warn!(%error, "cannot accept a connection");
-            tokio::time::sleep(ACCEPT_PAUSE).await;
             None
         }
     }

@@ -1,4 +1,5 @@
-//! The only place that reads the environment.
+//! The only place that reads the environment, where secrets are and where a service
+//! manager writes. (The sockets it passes are taken by `listenfd`, which reads their number.)
 
 /// What this machine calls itself, if it says so.
 pub(crate) fn host_name() -> Option<String> {

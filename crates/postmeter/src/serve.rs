@@ -1,10 +1,11 @@
 //! The server: every long-lived task is started here and joined here.
 //!
-//! [`Server::start`] opens, validates and binds; [`Server::run`] runs until told
-//! to stop. Nothing is bound before the connections make sense, and nothing
-//! listens before the journal is open.
+//! [`Server::start`] opens and validates; [`Server::run`] lets requests in and runs
+//! until told to stop, or until another process takes its place. No request is let in
+//! before the journal is open and the connections make sense.
 
-use std::net::SocketAddr;
+mod ending;
+
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -14,20 +15,21 @@ use axum::response::Response;
 use connections::Written;
 use console::seen::Origin;
 use jiff::Timestamp;
-use journal::{Journal, Partition, Seq};
+use journal::{Journal, OpenError, Partition, Seq};
 use receive::{Intake, Receipt};
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+pub(crate) use self::ending::{Ended, Entrance};
 use crate::api::{self, Api};
 use crate::cli::EnableFrom;
+use crate::client::Hinted;
 use crate::config::{Config, Engine};
 use crate::desk::Desk;
+use crate::doors::Doors;
 use crate::duties::{Duties, is_superseded};
 use crate::history::{self, History};
-use crate::http;
 use crate::names;
 use crate::nodes;
 use crate::observe::Observer;
@@ -39,13 +41,14 @@ use crate::secrets::environment;
 use crate::supervisor::{self, Workshop};
 use crate::token::Token;
 
-/// How long the stages may take to finish what is in hand.
-const GRACE: Duration = Duration::from_secs(10);
 /// How often old segments are trimmed and levels are measured: a full journal is
 /// open again this soon after its connections have caught up.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
-/// How long the last counts may take to be written.
-const LAST_FLUSH: Duration = Duration::from_secs(3);
+/// How long a server that has told us to take its place may take to let go of the
+/// folder.
+const FOLDER_WAIT: Duration = Duration::from_secs(10);
+/// The pause between two looks at the folder's lock, which nobody announces.
+const FOLDER_PAUSE: Duration = Duration::from_millis(5);
 
 /// A server that is ready to run.
 pub(crate) struct Server {
@@ -55,15 +58,6 @@ pub(crate) struct Server {
     observer: Observer,
     history: History,
     token: Token,
-    receive: TcpListener,
-    console: TcpListener,
-}
-
-/// Where a server listens.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Addresses {
-    pub(crate) receive: SocketAddr,
-    pub(crate) console: SocketAddr,
 }
 
 /// What a server starts with, beside its config.
@@ -73,16 +67,28 @@ pub(crate) struct Start {
     pub(crate) connections: Option<Written>,
     /// Whether the index is built anew.
     pub(crate) rebuild_index: bool,
+    /// What it follows.
+    pub(crate) after: After,
+}
+
+/// What a server follows.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) enum After {
+    /// Nothing: a folder in use is an error.
+    #[default]
+    Nothing,
+    /// A process that is about to leave the folder.
+    Another,
 }
 
 impl Server {
-    /// Opens the journal, takes up the connections, and binds.
+    /// Opens the journal, and takes up the connections.
     pub(crate) async fn start(
         config: Config,
         start: Start,
         observer: Observer,
     ) -> anyhow::Result<Server> {
-        let journal = open(&config.journal).await?;
+        let journal = open(&config.journal, start.after).await?;
         if start.rebuild_index {
             journal
                 .rebuild_index()
@@ -106,8 +112,6 @@ impl Server {
         }
         let history = History::open(journal.clone(), observer.live()).await;
         let token = Token::open(&config.token_file)?;
-        let receive = http::bind(config.receive_listen).await?;
-        let console = http::bind(config.console_listen).await?;
         Ok(Server {
             config,
             journal,
@@ -115,58 +119,10 @@ impl Server {
             observer,
             history,
             token,
-            receive,
-            console,
         })
     }
 
-    /// Where it listens: with port 0 the system chose.
-    pub(crate) fn addresses(&self) -> anyhow::Result<Addresses> {
-        let receive = self
-            .receive
-            .local_addr()
-            .context("the public listener has no address")?;
-        let console = self
-            .console
-            .local_addr()
-            .context("the private listener has no address")?;
-        Ok(Addresses { receive, console })
-    }
-
-    /// Runs until `stop`: takes no more requests, finishes the attempts in hand
-    /// within [`GRACE`], and closes the journal. What is left in the journal goes
-    /// on at the next start.
-    pub(crate) async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
-        let (journal, history) = (self.journal.clone(), self.history.clone());
-        let mut stages = JoinSet::new();
-        self.start_stages(&mut stages, &stop);
-        // No stage ends before it is told to, except by a bug that unwound it.
-        let ended = tokio::select! {
-            ended = stages.join_next() => ended,
-            () = stop.cancelled() => None,
-        };
-        stop.cancel();
-        let rest = async { while stages.join_next().await.is_some() {} };
-        if tokio::time::timeout(GRACE, rest).await.is_err() {
-            warn!(
-                "some attempts were not finished within {GRACE:?}; they are made again at the next start"
-            );
-            stages.abort_all();
-        }
-        let last = history.flush(Timestamp::now());
-        match tokio::time::timeout(LAST_FLUSH, last).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => warn!("the history's last counts are not written: {error:#}"),
-            Err(_) => warn!("the history's last counts are not written in time"),
-        }
-        journal.close().await.context("cannot close the journal")?;
-        match ended {
-            Some(Err(died)) => Err(died).context("a stage died"),
-            Some(Ok(())) | None => Ok(()),
-        }
-    }
-
-    fn start_stages(self, stages: &mut JoinSet<()>, stop: &CancellationToken) {
+    fn start_stages(self, stages: &mut JoinSet<()>, doors: &Doors, stop: &CancellationToken) {
         let Server {
             config,
             journal,
@@ -174,8 +130,6 @@ impl Server {
             observer,
             history,
             token,
-            receive,
-            console,
         } = self;
         let intake = Intake {
             journal: journal.clone(),
@@ -201,8 +155,7 @@ impl Server {
             token,
         })
         .merge(pages);
-        stages.spawn(http::serve(receive, public, stop.clone()));
-        stages.spawn(http::serve(console, private, stop.clone()));
+        doors.let_in(public, private);
         for partition in journal.partitions() {
             let indexer = Indexer {
                 journal: journal.clone(),
@@ -233,7 +186,42 @@ impl Server {
     }
 }
 
-async fn open(engine: &Engine) -> anyhow::Result<Journal> {
+/// Opens the journal. Where another process is about to leave it, waits for that.
+async fn open(engine: &Engine, after: After) -> anyhow::Result<Journal> {
+    let begun = Instant::now();
+    loop {
+        match open_now(engine).await {
+            Err(error)
+                if after == After::Another
+                    && is_in_use(&error)
+                    && begun.elapsed() < FOLDER_WAIT =>
+            {
+                tokio::time::sleep(FOLDER_PAUSE).await;
+            }
+            Err(error) if is_in_use(&error) => {
+                return Err(error.context(Hinted {
+                    what: "cannot start".to_owned(),
+                    hint: match after {
+                        After::Nothing => {
+                            "`postmeter serve --take-over` takes the place of a server that runs"
+                        }
+                        After::Another => {
+                            "whatever has the folder does not give it up: stop it, then start"
+                        }
+                    },
+                }));
+            }
+            opened => return opened,
+        }
+    }
+}
+
+fn is_in_use(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref());
+    causes.any(|cause| matches!(cause, OpenError::Locked { .. }))
+}
+
+async fn open_now(engine: &Engine) -> anyhow::Result<Journal> {
     match engine {
         Engine::Embedded(config) => {
             let opened = Journal::open(config.clone()).await;

@@ -44,6 +44,9 @@ pub enum Answer {
 /// Why an event could not be stored.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// This process does not have the journal yet, or no longer.
+    #[error("the server is being replaced or restarted")]
+    NotOpen,
     /// There was no room to read it.
     #[error("there is no room for the event")]
     Crowded(#[source] BodyError),

@@ -23,9 +23,11 @@ use tokio_util::sync::CancellationToken;
 use super::{EXIT_WRONG, block_on, print, start_logging, until_signal};
 use crate::cli::DemoArgs;
 use crate::config::Config;
+use crate::doors::Doors;
 use crate::http;
 use crate::observe::{End, Observer, Sample};
-use crate::serve::{Server, Start};
+use crate::serve::{Entrance, Server, Start};
+use crate::sockets::{Inherited, Listeners};
 
 /// The signing key of the demo's workspace. It protects nothing.
 const SIGNING_KEY: &str = "the-demo-signs-with-this-key";
@@ -82,9 +84,11 @@ impl Stage {
             connections: Some(document(folder.path(), &endpoint)?),
             ..Start::default()
         };
+        let sockets = Listeners::take_or_bind(Inherited::default(), &config)?;
         let server = Server::start(config, start, observer.clone()).await?;
-        let addresses = server.addresses()?;
-        parts.spawn(server.run(curtain.clone()));
+        let doors = Doors::open(sockets)?;
+        let addresses = doors.addresses()?;
+        parts.spawn(run_server(server, doors, curtain.clone()));
 
         let webhook = format!("http://{}/webhooks/demo", addresses.receive);
         print("Nothing leaves this machine. A simulated Customer.io workspace sends to")?;
@@ -165,6 +169,10 @@ async fn recognise_all(observer: &Observer, repeats: u64) {
     while observer.duplicates() < repeats {
         rounds.tick().await;
     }
+}
+
+async fn run_server(server: Server, doors: Doors, stop: CancellationToken) -> anyhow::Result<()> {
+    server.run(Entrance::plain(doors), &stop).await.map(drop)
 }
 
 async fn run_segment(

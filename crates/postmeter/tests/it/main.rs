@@ -13,6 +13,7 @@ mod cluster_faults;
 mod commands;
 mod conservation;
 mod demo;
+mod deploy;
 mod doctor;
 mod explain;
 mod faults;

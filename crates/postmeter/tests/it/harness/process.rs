@@ -4,7 +4,7 @@
 //! It does not know what the process is for.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -93,14 +93,22 @@ impl Process {
 
     /// Waits for the end.
     pub(crate) fn exit_code(&mut self) -> Option<i32> {
+        let ended = self.ended_within(PATIENCE);
+        ended.expect("the process did not end").code()
+    }
+
+    /// How the process ended, if it does so soon; none while it runs.
+    pub(crate) fn ended_within(&mut self, patience: Duration) -> Option<ExitStatus> {
         let begun = Instant::now();
-        while begun.elapsed() < PATIENCE {
+        loop {
             if let Some(status) = self.child.try_wait().expect("a child can be asked") {
-                return status.code();
+                return Some(status);
+            }
+            if begun.elapsed() >= patience {
+                return None;
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        panic!("the process did not end");
     }
 
     /// All of stderr; the process must have ended.
