@@ -12,7 +12,7 @@ use fjall::{KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 use tracing::{error, warn};
 
 use super::{rows, torn};
-use crate::embedded::log::sync_folder;
+use crate::embedded::log::{make_folder, sync_folder};
 use crate::lock::lock;
 
 /// The most bytes of the write-ahead journal. fjall allows no less.
@@ -98,6 +98,11 @@ fn is_no_room(error: &io::Error) -> bool {
 /// making or dropping one keyspace uses.
 const SKIPPED_NUMBERS: u64 = 64;
 
+/// The keyspace that every database has.
+const ROWS: &str = "rows";
+/// How the folder of a database is called until all of it is made.
+const UNFINISHED: &str = "new";
+
 /// What a database may take of the machine.
 #[derive(Clone, Copy)]
 pub(super) struct Allowance {
@@ -150,24 +155,33 @@ struct Failure {
 }
 
 impl Database {
-    /// Opens the database in `dir`, or makes it.
+    /// Opens the database in `dir`, or makes it where there is none or an empty folder.
     ///
     /// A batch that a power cut tore is cut off with all behind it: none of it
     /// was ever reported as durable. fjall itself gives up on such a batch when
-    /// its end reached the disk before its middle.
+    /// its end reached the disk before its middle, and may panic at what an earlier
+    /// file has left in its place.
     pub(super) fn open(dir: &Path, allowance: Allowance) -> Result<Database, Fault> {
         check_names(dir)?;
+        if is_missing(dir)? {
+            make(dir, allowance)?;
+        }
         torn::renew(dir)?;
-        let inner = match try_open(dir, allowance)? {
-            Err(fjall::Error::JournalRecovery(cause)) => {
-                warn!("the state's newest changes are torn and will be cut off: {cause:?}");
+        let torn = match try_open(dir, allowance) {
+            Ok(Err(fjall::Error::JournalRecovery(cause))) => Err(format!("{cause:?}")),
+            Err(panicked) => Err(panicked.to_string()),
+            Ok(opened) => Ok(opened?),
+        };
+        let inner = match torn {
+            Ok(opened) => opened,
+            Err(cause) => {
+                warn!("the state's newest changes are torn and will be cut off: {cause}");
                 torn::cut(dir)?;
                 try_open(dir, allowance)??
             }
-            opened => opened?,
         };
         let database = Database {
-            rows: make_keyspace(&inner, "rows")?,
+            rows: make_keyspace(&inner, ROWS)?,
             inner,
             commits: allowance.commits,
             committing: Mutex::default(),
@@ -356,6 +370,37 @@ fn check_names(dir: &Path) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Whether there is nothing in `dir`, not even a part of a database.
+fn is_missing(dir: &Path) -> io::Result<bool> {
+    match fs::read_dir(dir) {
+        Ok(mut entries) => Ok(entries.next().is_none()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes an empty database in `dir`, as a whole or not at all.
+///
+/// fjall takes several steps to make one, and opens nothing that stopped in between:
+/// a process killed at its first start would never start again. So it is made
+/// elsewhere and moved once it is on stable storage; what another try has left there
+/// was never used.
+fn make(dir: &Path, allowance: Allowance) -> Result<(), Fault> {
+    let unfinished = dir.with_extension(UNFINISHED);
+    match fs::remove_dir_all(&unfinished) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+        _ => (),
+    }
+    make_folder(&unfinished)?;
+    let database = try_open(&unfinished, allowance)??;
+    drop(make_keyspace(&database, ROWS)?);
+    database.persist(PersistMode::SyncAll)?;
+    drop(database);
+    fs::rename(&unfinished, dir)?;
+    dir.parent().map_or(Ok(()), sync_folder)?;
+    Ok(())
+}
+
 /// Some damage makes fjall panic, which is no more than an error here.
 fn try_open(dir: &Path, allowance: Allowance) -> Result<fjall::Result<fjall::Database>, Fault> {
     let opened = thread::scope(|scope| {
@@ -421,6 +466,40 @@ mod tests {
         }
         assert!(Fault::Reopening.may_pass());
         assert!(!Fault::Row("cursor").may_pass());
+    }
+
+    #[test]
+    fn what_an_earlier_file_left_behind_the_last_change_is_cut_off() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = Database::open(dir.path(), SMALL).unwrap();
+        database.rows.insert("early", "kept").unwrap();
+        drop(database);
+        // The beginning of a batch whose entry says two lengths of one value.
+        let mut rubbish = vec![1];
+        rubbish.extend(1_u32.to_le_bytes());
+        rubbish.extend(99_u64.to_le_bytes());
+        rubbish.extend([2, 0, 0]);
+        rubbish.extend(0_u64.to_le_bytes());
+        rubbish.extend(3_u16.to_le_bytes());
+        rubbish.extend(5_u32.to_le_bytes());
+        rubbish.extend(7_u32.to_le_bytes());
+        rubbish.extend([b'x'; 64]);
+        let journal = torn::tests::behind_the_last_batch(dir.path(), &rubbish);
+        let database = Database::open(dir.path(), SMALL).unwrap();
+        let kept = database.rows.get("early").unwrap();
+        assert_eq!(kept.as_deref(), Some(&b"kept"[..]), "{journal:?}");
+    }
+
+    #[test]
+    fn a_database_that_was_not_made_to_its_end_is_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let (whole, part) = (dir.path().join("kept"), dir.path().join("kept.new"));
+        fs::create_dir_all(part.join("keyspaces")).unwrap();
+        fs::write(part.join("0.jnl"), "").unwrap();
+        fs::create_dir(&whole).unwrap();
+        drop(Database::open(&whole, SMALL).unwrap());
+        assert!(!part.exists());
+        drop(Database::open(&whole, SMALL).unwrap());
     }
 
     #[test]

@@ -157,7 +157,7 @@ fn after_entry(bytes: &[u8]) -> Option<&[u8]> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use fjall::{Database, KeyspaceCreateOptions, PersistMode};
 
     use super::*;
@@ -199,6 +199,16 @@ mod tests {
             "{begin}, {}",
             whole_batches(&journal)
         );
+    }
+
+    /// Puts bytes behind the last whole batch of the newest journal, and says which
+    /// file that is.
+    pub(crate) fn behind_the_last_batch(dir: &Path, bytes: &[u8]) -> PathBuf {
+        let path = newest_journal(dir).unwrap().unwrap();
+        let whole_bytes = whole_batches(&fs::read(&path).unwrap());
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        file.write_all_at(bytes, whole_bytes as u64).unwrap();
+        path
     }
 
     #[test]
