@@ -450,6 +450,16 @@ impl StoredFile for File {
         })
     }
 
+    fn cut(&self, bytes: u64) -> io::Result<()> {
+        self.disk.change(|image, _| {
+            let file = &mut image.files[self.file];
+            file.bytes.truncate(usize::try_from(bytes).unwrap());
+            file.synced_bytes = file.synced_bytes.min(file.bytes.len());
+            file.given_up_from = file.given_up_from.filter(|from| *from < file.bytes.len());
+            Ok(())
+        })
+    }
+
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         let image = self.disk.image();
         let bytes = &image.files[self.file].bytes;

@@ -192,8 +192,8 @@ impl Committer {
         }
         if let Some(Active { segment, file }) = &self.active {
             file.append(&self.buffer).map_err(Failure::Write)?;
-            file.sync().map_err(Failure::Sync)?;
             let start = segment.bytes();
+            file.sync().map_err(|cause| unsynced(file, start, cause))?;
             self.note(segment, start, offsets);
             segment.set_bytes(start + bytes);
             return Ok(());
@@ -204,7 +204,7 @@ impl Committer {
             self.shared.storage.unlink(&segment_name(self.next)).ok();
             return Err(Failure::Write(cause));
         }
-        file.sync().map_err(Failure::Sync)?;
+        file.sync().map_err(|cause| unsynced(&file, 0, cause))?;
         // The file is found again after a power cut only once its entry is synced.
         self.shared.storage.sync_dir().map_err(Failure::Sync)?;
         let segment = Arc::new(Segment::new(self.next, bytes));
@@ -280,6 +280,18 @@ impl Committer {
             seq = seq.next();
         }
     }
+}
+
+/// The failure of a sync of what begins at `start`.
+///
+/// The system may show those bytes for as long as it runs and never write them,
+/// whatever a later sync says. So they go at once: read back after a restart they
+/// would be taken for stored, and an event that is sent again for their repetition.
+fn unsynced(file: &Arc<dyn StoredFile>, start: u64, cause: io::Error) -> Failure {
+    if let Err(error) = file.cut(start) {
+        warn!("cannot take back what was not synced: {error}");
+    }
+    Failure::Sync(cause)
 }
 
 fn answer_all(group: Vec<Job>, error: &AppendError) {

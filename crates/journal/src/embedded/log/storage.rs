@@ -56,6 +56,9 @@ pub trait StoredFile: Send + Sync {
     fn append(&self, bytes: &[u8]) -> io::Result<()>;
     /// Makes everything appended so far survive a power cut.
     fn sync(&self) -> io::Result<()>;
+    /// Takes everything behind the first `bytes` out of the file again; a power cut
+    /// may bring it back.
+    fn cut(&self, bytes: u64) -> io::Result<()>;
     /// Fills `buf` from `offset` on and says how far it got: less than all only
     /// where the file ends.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
@@ -188,6 +191,10 @@ impl StoredFile for DiskFile {
 
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+
+    fn cut(&self, bytes: u64) -> io::Result<()> {
+        self.0.set_len(bytes)
     }
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
