@@ -23,6 +23,8 @@ mod replay;
 mod retry;
 mod secrets;
 mod serve;
+#[cfg(test)]
+mod simulation;
 mod sockets;
 mod supervisor;
 mod token;
