@@ -76,7 +76,7 @@ async fn events(
         (None, Some(mark)) if is_mark(mark) => Look::Before(mark),
         (Some(_), Some(_)) => {
             let error = "after and before are two ways to look: give one of them";
-            return Err(Failure::bad_request(error));
+            return Err(Failure::unusable(error));
         }
         _ => {
             let error =

@@ -48,7 +48,7 @@ async fn dead_letters(
         (Some(key), None) => Which::Group(key),
         (Some(_), Some(_)) => {
             let error = "a group and a filter do not go together: give one of them";
-            return Err(Failure::bad_request(error));
+            return Err(Failure::unusable(error));
         }
     };
     let asked = query.limit.map(usize::try_from);
