@@ -1,21 +1,28 @@
 //! The command line: what may be written, and the help that says so.
 
 mod app_api;
+mod emulator;
 mod events;
+mod forget;
+mod import;
 mod letters;
 mod replay;
 
 use std::net::SocketAddr;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use emulator::segment::KeyState;
 
 pub(crate) use self::app_api::AppApiArgs;
+pub(crate) use self::emulator::{CustomerioArgs, EmulatorArgs, EmulatorCommand, SegmentArgs};
 use self::events::{EVENTS_EXAMPLES, EXPLAIN_EXAMPLES};
 pub(crate) use self::events::{EventsArgs, ExplainArgs};
+use self::forget::FORGET_HELP;
+pub(crate) use self::forget::ForgetArgs;
+use self::import::IMPORT_HELP;
+pub(crate) use self::import::{ImportArgs, Strictness};
 use self::letters::DEAD_LETTERS_EXAMPLES;
 pub(crate) use self::letters::{ActionArgs, DeadLettersArgs, DeadLettersCommand, ListArgs};
 pub(crate) use self::replay::{NewReplay, ReplayArgs, ReplayCommand, SteeredReplay};
@@ -310,56 +317,6 @@ pub(crate) enum ConnectionsCommand {
     },
 }
 
-const IMPORT_HELP: &str = "\
-Examples:
-  postmeter import --workspace acme events.jsonl.gz --dry-run
-  postmeter import --workspace acme 2025-*.jsonl.zst --yes
-  zcat old.gz | postmeter import --workspace acme --yes -
-
-One event per line: the bodies of reporting webhooks, of today's form or the older
-one; gzip and zstd are recognised. The connections of the workspace send them as
-history: with their own times, and behind live events. A line that is no JSON object
-is told with its number and left out (exit code 1). After a break, run the same
-command again: it goes on where it was.";
-
-#[derive(Debug, Args)]
-pub(crate) struct ImportArgs {
-    /// The workspace that the events are of
-    #[arg(long, value_name = "NAME")]
-    pub(crate) workspace: String,
-    /// The files; `-`: stdin, which cannot be gone on with
-    #[arg(value_name = "FILES", required = true)]
-    pub(crate) files: Vec<PathBuf>,
-    /// Events per second at the most
-    #[arg(long, value_name = "N", default_value = "1000")]
-    pub(crate) rate: NonZeroU32,
-    /// Read the files and say what is in them; nothing is sent
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Do not ask
-    #[arg(long)]
-    pub(crate) yes: bool,
-    /// Where to begin in a file that was imported before, in part or whole
-    #[arg(long, value_enum, default_value_t = crate::import::From::Behind)]
-    pub(crate) from: crate::import::From,
-    /// What to do about a line that is no JSON object
-    #[arg(long, value_enum, default_value_t = Strictness::LeaveOut)]
-    pub(crate) bad_lines: Strictness,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) server: ServerArgs,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Strictness {
-    /// Tell it and go on
-    LeaveOut,
-    /// Stop before it; what was before is stored
-    Stop,
-}
-
 const MIGRATE_HELP: &str = "\
 Examples:
   postmeter migrate --from /var/lib/postmeter --config node.toml
@@ -424,158 +381,4 @@ pub(crate) struct NodesArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) server: ServerArgs,
-}
-
-const FORGET_HELP: &str = "\
-Examples:
-  postmeter forget --person ann@example.com --dry-run
-  postmeter forget --person 4711 --yes --json
-
-A person is an id, an email address or a cio_id. What is found of them may show other
-identifiers, which are followed; --exact stays with the one. Records, dead letters, the
-index and kept answers go from the files; a record that was not sent yet is not sent.
-What Segment has already is counted: delete it there too. What comes later is new.";
-
-#[derive(Debug, Args)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a flag of the command line"
-)]
-pub(crate) struct ForgetArgs {
-    /// An id, an email address or a `cio_id`, written as the events have it
-    #[arg(long, value_name = "ID")]
-    pub(crate) person: String,
-    /// Only what bears this very identifier
-    #[arg(long)]
-    pub(crate) exact: bool,
-    /// Show what there is, and erase nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Erase without asking
-    #[arg(long)]
-    pub(crate) yes: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) server: ServerArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct EmulatorArgs {
-    #[command(subcommand)]
-    pub(crate) command: EmulatorCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum EmulatorCommand {
-    /// Stand in for Segment's HTTP API, with faults on demand
-    #[command(after_help = SEGMENT_EXAMPLES)]
-    Segment(SegmentArgs),
-    /// Stand in for Customer.io's sender: signs, retries, holds the line
-    #[command(after_help = CUSTOMERIO_EXAMPLES)]
-    Customerio(CustomerioArgs),
-    /// Stand in for the lists of Customer.io's App API that say what ids are called
-    #[command(after_help = app_api::EXAMPLES)]
-    AppApi(AppApiArgs),
-}
-
-const SEGMENT_EXAMPLES: &str = "\
-Examples:
-  postmeter emulator segment --listen 127.0.0.1:9100
-  curl -s 127.0.0.1:9100/emulator/calls
-  curl -s '127.0.0.1:9100/emulator/wait?calls=10&timeout_s=5'
-  curl -s -d '[{\"status\": 503, \"times\": 3}]' 127.0.0.1:9100/emulator/faults
-  curl -s -X POST 127.0.0.1:9100/emulator/reset";
-
-#[derive(Debug, Args)]
-pub(crate) struct SegmentArgs {
-    /// Where to listen; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9100")]
-    pub(crate) listen: SocketAddr,
-    /// Answer 401 to write keys other than these. Segment itself never does
-    #[arg(long, value_name = "KEY")]
-    pub(crate) strict_key: Vec<String>,
-    /// Treat a write key as a source that is `live`, `disabled`, `locked` or of the
-    /// `wrong-region`: 200, and the calls are never seen
-    #[arg(long, value_name = "KEY=STATE", value_parser = key_state)]
-    pub(crate) key_state: Vec<(String, KeyState)>,
-    /// Answer 429 beyond this many requests per second
-    #[arg(long, value_name = "N")]
-    pub(crate) rate_limit: Option<u32>,
-    /// Calls kept for inspection; the oldest go first
-    #[arg(long, value_name = "N", default_value_t = 100_000)]
-    pub(crate) keep_calls: usize,
-}
-
-fn key_state(text: &str) -> Result<(String, KeyState), String> {
-    let (key, state) = text.split_once('=').ok_or("write KEY=STATE")?;
-    let state = match state {
-        "live" => KeyState::Live,
-        "disabled" => KeyState::SourceDisabled,
-        "locked" => KeyState::WorkspaceLocked,
-        "wrong-region" => KeyState::WrongRegion,
-        _ => return Err("the state is live, disabled, locked or wrong-region".to_owned()),
-    };
-    Ok((key.to_owned(), state))
-}
-
-const CUSTOMERIO_EXAMPLES: &str = "\
-Examples:
-  postmeter emulator customerio --to http://127.0.0.1:8080/webhooks/acme \\
-      --signing-key env:CIO_SIGNING_KEY --events events.jsonl
-  postmeter emulator customerio --to http://127.0.0.1:8080/webhooks/acme \\
-      --signing-key file:key.txt --count 5000 --rate 100 --time-scale 3600";
-
-#[derive(Debug, Args)]
-pub(crate) struct CustomerioArgs {
-    /// The webhook URL to send to
-    #[arg(long, value_name = "URL")]
-    pub(crate) to: String,
-    /// The webhook's signing key, as `env:NAME` or `file:PATH`
-    #[arg(long, value_name = "SECRET")]
-    pub(crate) signing_key: connections::SecretRef,
-    /// Send these events; left out: a simulated campaign
-    #[arg(long, value_name = "FILE")]
-    pub(crate) events: Option<PathBuf>,
-    /// People in the simulated campaign
-    #[arg(
-        long,
-        value_name = "N",
-        default_value = "100",
-        conflicts_with = "events"
-    )]
-    pub(crate) people: NonZeroU32,
-    /// Events in the simulated campaign; left out: until Ctrl-C
-    #[arg(long, value_name = "N", conflicts_with = "events")]
-    pub(crate) count: Option<u64>,
-    /// Channels of the simulated campaign; left out: all
-    #[arg(
-        long,
-        value_name = "CHANNEL",
-        value_delimiter = ',',
-        conflicts_with = "events"
-    )]
-    pub(crate) channels: Vec<emulator::customerio::Channel>,
-    /// Let sent events carry the message's body
-    #[arg(long, conflicts_with = "events")]
-    pub(crate) body_content: bool,
-    /// The same seed gives the same campaign
-    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "events")]
-    pub(crate) seed: u64,
-    /// Events per second; left out: as fast as they are taken
-    #[arg(long, value_name = "N")]
-    pub(crate) rate: Option<NonZeroU32>,
-    /// Events sent at a time
-    #[arg(long, value_name = "N", default_value = "1")]
-    pub(crate) in_flight: NonZeroUsize,
-    /// How much faster the sender's clock runs: 3600 makes an hour's hold a second
-    #[arg(long, value_name = "FACTOR", default_value = "1")]
-    pub(crate) time_scale: NonZeroU32,
-    /// Of 100 accepted events, how many are sent once more
-    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
-    pub(crate) repeat_percent: u8,
-    /// Print the report as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }

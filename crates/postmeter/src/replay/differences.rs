@@ -37,7 +37,7 @@ fn fields(value: &Value) -> BTreeMap<String, &Value> {
     let mut left = vec![(String::new(), value)];
     while let Some((path, value)) = left.pop() {
         match value {
-            Value::Object(entries) if !entries.is_empty() => {
+            Value::Object(entries) if !entries.is_empty() || path.is_empty() => {
                 for (name, value) in entries {
                     let path = match path.as_str() {
                         "" => name.clone(),

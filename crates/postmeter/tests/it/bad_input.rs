@@ -190,7 +190,7 @@ async fn a_data_folder_from_a_newer_format_is_refused_and_left_alone() {
     assert_eq!(output.status.code(), Some(1));
     let said = stderr(&output);
     assert!(
-        said.contains("format 999") && said.contains("knows up to 1"),
+        said.contains("format 999") && said.contains("knows up to 2"),
         "{said}"
     );
     std::fs::write(&format, written).unwrap();
