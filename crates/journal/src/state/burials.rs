@@ -6,7 +6,7 @@ use std::ops::Bound;
 use bytes::Bytes;
 use fjall::OwnedWriteBatch;
 
-use super::database::Fault;
+use super::fault::Fault;
 use super::kept::Kept;
 use super::letters;
 use super::rows::{self, kept};

@@ -20,7 +20,8 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tracing::warn;
 
-use super::database::{Allowance, Commits, Database, Ended, Fault, take_back};
+use super::database::{Allowance, Commits, Database, Ended, take_back};
+use super::fault::Fault;
 use super::generations::{Generations, Now};
 use super::kept::Kept;
 use super::rows::{self, derived};

@@ -8,8 +8,9 @@ use std::collections::BTreeSet;
 
 use fjall::Keyspace;
 
-use super::database::{Database, Fault};
+use super::database::Database;
 use super::derived::Derived;
+use super::fault::Fault;
 use super::kept::Kept;
 use super::rows;
 use crate::lock::{lock, write};

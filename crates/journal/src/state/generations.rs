@@ -8,7 +8,8 @@ use std::time::Duration;
 use fjall::Keyspace;
 use jiff::Timestamp;
 
-use super::database::{Database, Fault};
+use super::database::Database;
+use super::fault::Fault;
 use super::rows;
 use crate::index::ClaimKey;
 use crate::lock::{read, write};

@@ -11,7 +11,8 @@ use fjall::{Keyspace, OwnedWriteBatch};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::database::{Allowance, Commits, Database, Ended, Fault, take_back};
+use super::database::{Allowance, Commits, Database, Ended, take_back};
+use super::fault::Fault;
 use super::generations::{Generations, Now};
 use super::rows::{self, kept};
 use crate::index::ClaimKey;

@@ -11,9 +11,11 @@ mod burials;
 mod database;
 mod derived;
 mod erase;
+mod fault;
 mod generations;
 mod kept;
 pub(crate) mod letters;
+mod opening;
 mod rows;
 mod settings;
 pub(crate) mod spare;
@@ -22,7 +24,7 @@ mod torn;
 mod traces;
 mod young;
 
-pub use database::Fault;
+pub use fault::Fault;
 
 pub(crate) use database::{Commits, Ended};
 pub(crate) use derived::{Decided, DecidedPage, Derived, DerivedLimits, InMemory, IndexFault};

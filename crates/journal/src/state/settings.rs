@@ -3,7 +3,7 @@
 use bytes::{Buf as _, Bytes};
 use tokio::sync::watch;
 
-use super::database::Fault;
+use super::fault::Fault;
 use super::kept::Kept;
 use super::rows::{self, kept};
 use crate::lock::lock;

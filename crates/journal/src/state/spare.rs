@@ -17,7 +17,7 @@ use std::path::Path;
 
 use bytes::{Buf as _, BufMut as _};
 
-use super::database::Fault;
+use super::fault::Fault;
 use super::kept::Kept;
 use super::rows::{self, kept};
 use crate::embedded::log::sync_folder;

@@ -8,8 +8,9 @@ use std::sync::{Arc, RwLock};
 
 use fjall::Keyspace;
 
-use super::database::{Database, Fault};
+use super::database::Database;
 use super::erase::is_term_of;
+use super::fault::Fault;
 use super::rows::{self, derived};
 use crate::index::Term;
 use crate::lock::{read, write};

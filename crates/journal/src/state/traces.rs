@@ -5,7 +5,7 @@ use std::ops::Bound;
 
 use fjall::OwnedWriteBatch;
 
-use super::database::Fault;
+use super::fault::Fault;
 use super::kept::Kept;
 use super::rows;
 use crate::lock::lock;
