@@ -9,27 +9,16 @@ time that an event's page takes are measured.
     bench/console.py --postmeter target/release/postmeter
 """
 
-import argparse
 import http.client
 import statistics
-import tempfile
 import threading
 import time
 import urllib.parse
 from dataclasses import dataclass
-from pathlib import Path
 
 from load import Wrk, write_pool
-from rig import Node, Process, WORKSPACE, cpu_of, until
+from rig import Node, Process, WORKSPACE, conduct, connection, cpu_of, options, until
 
-CONNECTION = """
-[[connection]]
-name = "bench"
-workspace = "acme"
-write_key = "env:SEGMENT_WRITE_KEY"
-endpoint = "{endpoint}"
-{events}
-"""
 
 
 class Browser:
@@ -119,19 +108,12 @@ def turn_of(node, pool, args, watched):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--postmeter", required=True)
+    parser = options(__doc__)
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--seconds", type=int, default=8)
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--send", action="store_true", help="to the Segment stand-in too")
-    args = parser.parse_args()
-    program = str(Path(args.postmeter).resolve())
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            run(Path(folder), program, args)
-        finally:
-            Process.kill_all()
+    conduct(run, parser.parse_args())
 
 
 def run(folder, program, args):
@@ -140,7 +122,7 @@ def run(folder, program, args):
         listen = ["emulator", "segment", "--listen", "127.0.0.1:0"]
         segment = Process("segment", [program, *listen], folder)
         endpoint, events = segment.line("listening on "), ""
-    connections = WORKSPACE + CONNECTION.format(endpoint=endpoint, events=events)
+    connections = WORKSPACE + connection("bench", endpoint, events)
     journal = "max_bytes = 60000000000"
     node = Node(folder / "node", program, "node", journal, connections)
     alone, watched, waits, pages, rows = [], [], [], [], 0

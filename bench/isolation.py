@@ -10,31 +10,21 @@ with new folders; the turn "nothing" compares a server with its like.
     bench/isolation.py --postmeter target/release/postmeter
 """
 
-import argparse
 import http.client
 import json
 import math
 import multiprocessing
 import statistics
-import tempfile
 import threading
 import time
 import urllib.request
 import zlib
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 from load import event, headers
-from rig import Node, Process, WORKSPACE, cpu_of, free_ports
+from rig import Node, Process, WORKSPACE, conduct, connection, cpu_of, free_ports, options
 
-CONNECTION = """
-[[connection]]
-name = "{name}"
-workspace = "acme"
-write_key = "env:SEGMENT_WRITE_KEY"
-endpoint = "{endpoint}"
-"""
 # What the neighbour's Segment does; None where nobody listens there.
 NOTHING = "nothing"
 NEIGHBOURS = {
@@ -149,10 +139,10 @@ class Side:
         self.taker, self.taken = beside(take, port)
         assert self.taken.recv() == "ready"
         endpoint, self.neighbour = f"http://127.0.0.1:{port}", None
-        connections = WORKSPACE + CONNECTION.format(name="healthy", endpoint=endpoint)
+        connections = WORKSPACE + connection("healthy", endpoint)
         if what != NOTHING:
             endpoint, self.neighbour = neighbour(program, folder, NEIGHBOURS[what])
-            connections += CONNECTION.format(name="neighbour", endpoint=endpoint)
+            connections += connection("neighbour", endpoint)
         more = "[dispatch]\nrequest_timeout_s = 5\n"
         self.node = Node(folder / "node", program, "node", more, connections)
 
@@ -208,19 +198,12 @@ def quantile(values, share):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--postmeter", required=True)
+    parser = options(__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=6)
     parser.add_argument("--rate", type=int, default=250, help="events a second to each")
     parser.add_argument("--only", help="one neighbour's word")
-    args = parser.parse_args()
-    program = str(Path(args.postmeter).resolve())
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            run(Path(folder), program, args)
-        finally:
-            Process.kill_all()
+    conduct(run, parser.parse_args())
 
 
 def run(folder, program, args):

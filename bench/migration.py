@@ -8,18 +8,11 @@ import time
 from collections import Counter
 
 from load import Senders, endless
-from rig import WORKSPACE, Node, Process, environment, get, until
+from rig import WORKSPACE, Node, Process, connection, environment, get, until
 
 EVENT_BYTES = 600
 DRAIN_S = 600
 PAGE = 20_000
-CONNECTION = """
-[[connection]]
-name = "acme-segment"
-workspace = "acme"
-write_key = "env:SEGMENT_WRITE_KEY"
-endpoint = "%s"
-"""
 
 
 class Segment:
@@ -111,7 +104,7 @@ def fill(bench, segment, records):
     """An old server that has sent half of its records, and is stopped."""
     name = "old"
     old = Node(
-        bench.fresh(name), bench.args.postmeter, name, "", WORKSPACE + CONNECTION % segment.url
+        bench.fresh(name), bench.args.postmeter, name, "", WORKSPACE + connection("acme-segment", segment.url)
     )
     numbers = ((name, n) for n in range(records))
     half = records // 2

@@ -12,29 +12,19 @@ under another id.
     bench/replay.py --postmeter target/release/postmeter
 """
 
-import argparse
 import http.client
 import json
 import os
 import statistics
 import subprocess
-import tempfile
 import threading
 import time
 import urllib.request
 from datetime import datetime
-from pathlib import Path
 
 from load import event, headers
-from rig import WORKSPACE, Node, Process, environment, get, until
+from rig import WORKSPACE, Node, Process, conduct, connection, environment, get, options, until
 
-CONNECTION = """
-[[connection]]
-name = "bench"
-workspace = "acme"
-write_key = "env:SEGMENT_WRITE_KEY"
-endpoint = "{endpoint}"
-"""
 
 
 class Live:
@@ -142,25 +132,18 @@ def report(name, turns):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--postmeter", required=True)
+    parser = options(__doc__)
     parser.add_argument("--records", type=int, default=100_000)
     parser.add_argument("--rate", type=int, default=5_000, help="of the replay")
     parser.add_argument("--live", type=int, default=200, help="events per second")
     parser.add_argument("--seconds", type=float, default=5.0, help="of one turn")
-    args = parser.parse_args()
-    program = str(Path(args.postmeter).resolve())
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            run(Path(folder), program, args)
-        finally:
-            Process.kill_all()
+    conduct(run, parser.parse_args())
 
 
 def run(folder, program, args):
     listen = ["emulator", "segment", "--listen", "127.0.0.1:0", "--keep-calls", "1000000"]
     stand_in = Process("segment", [program, *listen], folder).line("listening on ")
-    connections = WORKSPACE + CONNECTION.format(endpoint=stand_in)
+    connections = WORKSPACE + connection("bench", stand_in)
     node = Node(folder / "a", program, "a", "", connections)
     begun = time.monotonic()
     history(node, args.records)

@@ -4,6 +4,7 @@ Everything runs on loopback, in folders under one temporary directory, and is
 ended by its process id. It knows nothing of load or of results.
 """
 
+import argparse
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sysconfig
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -27,6 +29,35 @@ _EXPORT = (
 _IMPORT = (
     '{ service: { account: SYS, subject: "$SYS.REQ.SERVER.PING.JSZ" }, to: "pm.jsz" }'
 )
+
+
+def options(description):
+    """A parser of a benchmark's options, of which the program is the first."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--postmeter", required=True)
+    return parser
+
+
+def conduct(run, args):
+    """Runs a benchmark in a folder of its own, and ends whatever it has started."""
+    program = str(Path(args.postmeter).resolve())
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            run(Path(folder), program, args)
+        finally:
+            Process.kill_all()
+
+
+def connection(name, endpoint, more=""):
+    """A connection of the workspace, as a connections document has it."""
+    return f"""
+[[connection]]
+name = "{name}"
+workspace = "acme"
+write_key = "env:SEGMENT_WRITE_KEY"
+endpoint = "{endpoint}"
+{more}
+"""
 
 
 def until(what, probe, patience_s=PATIENCE_S, pause_s=0.1):
