@@ -229,6 +229,20 @@ pub(crate) struct ShapeArgs {
     pub(crate) connection_id: String,
 }
 
+/// Which of many are meant.
+#[derive(Debug, Args)]
+pub(crate) struct FilterArgs {
+    /// Only those that pass this
+    #[arg(
+        long,
+        value_name = "FILTER",
+        allow_hyphen_values = true,
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) filter: String,
+}
+
 /// Which server to talk to.
 #[derive(Debug, Args)]
 pub(crate) struct ServerArgs {

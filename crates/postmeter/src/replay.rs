@@ -18,7 +18,6 @@
 //! Progress is stored behind each batch. A crash, or a node that takes over, repeats
 //! one batch at most, under the same message ids.
 
-mod differences;
 mod job;
 mod look;
 mod preview;

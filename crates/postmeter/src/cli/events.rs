@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::ServerArgs;
+use super::{FilterArgs, ServerArgs};
 
 pub(super) const EVENTS_EXAMPLES: &str = "\
 Examples:
@@ -18,15 +18,8 @@ docs/operating.md has them all.";
 
 #[derive(Debug, Args)]
 pub(crate) struct EventsArgs {
-    /// Only events that pass this
-    #[arg(
-        long,
-        value_name = "FILTER",
-        allow_hyphen_values = true,
-        default_value = "",
-        hide_default_value = true
-    )]
-    pub(crate) filter: String,
+    #[command(flatten)]
+    pub(crate) only: FilterArgs,
     /// Go on, and print what comes by until Ctrl-C
     #[arg(long, conflicts_with = "json")]
     pub(crate) follow: bool,

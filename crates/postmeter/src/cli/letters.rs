@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::ServerArgs;
+use super::{FilterArgs, ServerArgs};
 
 pub(super) const DEAD_LETTERS_EXAMPLES: &str = "\
 Examples:
@@ -44,15 +44,8 @@ pub(crate) enum DeadLettersCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// Only those that pass this
-    #[arg(
-        long,
-        value_name = "FILTER",
-        allow_hyphen_values = true,
-        default_value = "",
-        hide_default_value = true
-    )]
-    pub(crate) filter: String,
+    #[command(flatten)]
+    pub(crate) only: FilterArgs,
     /// Only those of this connection
     #[arg(long)]
     pub(crate) connection: Option<String>,

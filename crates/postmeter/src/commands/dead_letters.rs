@@ -34,7 +34,7 @@ pub(super) fn run(args: DeadLettersArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn list(client: &Client, args: &ListArgs) -> anyhow::Result<()> {
-    let mut filter = args.filter.clone();
+    let mut filter = args.only.filter.clone();
     if let Some(name) = &args.connection {
         filter = format!("{filter} connection:\"{name}\"");
     }

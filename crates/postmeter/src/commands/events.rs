@@ -51,7 +51,7 @@ struct Found {
 
 /// The newest events that pass, in as many looks as that takes.
 async fn newest(client: &Client, args: &EventsArgs) -> anyhow::Result<Found> {
-    let filter = encoded(&args.filter);
+    let filter = encoded(&args.only.filter);
     let mut found = Found {
         rows: Vec::new(),
         examined: 0,
@@ -150,7 +150,7 @@ async fn follow(
     args: &EventsArgs,
     (mut after, stop): (String, &CancellationToken),
 ) -> anyhow::Result<()> {
-    let filter = encoded(&args.filter);
+    let filter = encoded(&args.only.filter);
     while !stop.is_cancelled() {
         let path = format!("/api/events?filter={filter}&limit={PAGE}&after={after}");
         let Some(watched) = stop.run_until_cancelled(client.get(&path)).await else {

@@ -1,18 +1,15 @@
 //! `postmeter forget`: erases a person, after showing what there is of them.
 
-use std::io::{self, BufRead as _, IsTerminal as _};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use super::{EXIT_MISTAKE, block_on, print, print_json, talk};
+use super::ask::{Yes, agreed};
+use super::{block_on, print, print_json, talk};
 use crate::cli::ForgetArgs;
 use crate::client::Client;
 
 const PATH: &str = "/api/forget";
-/// What a person types who means it.
-const YES: &str = "yes";
 
 pub(super) fn run(args: &ForgetArgs) -> anyhow::Result<ExitCode> {
     let client = Client::find(&args.server)?;
@@ -26,19 +23,11 @@ pub(super) fn run(args: &ForgetArgs) -> anyhow::Result<ExitCode> {
     };
     let preview = block_on(client.post_json(PATH, &with(true)))?;
     if args.dry_run || is_nothing(&preview) {
-        return show(&preview, args, "there is");
+        return show(&preview, args, "found:");
     }
     if !args.yes {
-        talk(told(&preview, "there is"));
-        if !io::stdin().is_terminal() {
-            talk("nothing was erased: --yes says that you mean it");
-            return Ok(ExitCode::from(EXIT_MISTAKE));
-        }
-        talk(format_args!("erase all of it, for good? type {YES}:"));
-        let mut answer = String::new();
-        let read = io::stdin().lock().read_line(&mut answer);
-        read.context("cannot read the answer")?;
-        if answer.trim() != YES {
+        talk(told(&preview, "found:"));
+        if !agreed("Erase all of it, for good?", Yes::InFull)? {
             talk("nothing was erased");
             return Ok(ExitCode::SUCCESS);
         }

@@ -3,7 +3,6 @@
 mod file;
 mod progress;
 
-use std::io::{self, BufRead as _, IsTerminal as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use self::file::{Line, Lines, Source};
 use self::progress::Progress;
+use super::ask::{Yes, agreed};
 use super::{EXIT_WRONG, block_on, print, print_json, talk};
 use crate::cli::{ImportArgs, Strictness};
 use crate::client::{Client, Declined, Hinted};
@@ -265,18 +265,8 @@ async fn agree(client: &Client, sources: &[Source], args: &ImportArgs) -> anyhow
         talk(what);
         return Ok(());
     }
-    anyhow::ensure!(
-        io::stdin().is_terminal(),
-        "{what}: say --yes, since nobody can be asked here"
-    );
-    talk(format_args!("{what}. Go on? [y/N]"));
-    let mut said = String::new();
-    let read = io::stdin().lock().read_line(&mut said);
-    read.context("cannot read the answer")?;
-    anyhow::ensure!(
-        matches!(said.trim(), "y" | "Y" | "yes"),
-        "nothing was imported"
-    );
+    let is_agreed = agreed(&format!("{what}. Go on?"), Yes::Short)?;
+    anyhow::ensure!(is_agreed, "nothing was imported");
     Ok(())
 }
 

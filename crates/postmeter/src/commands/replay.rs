@@ -1,12 +1,12 @@
 //! `postmeter replay`: sends again what the journal has, and looks after that.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use serde_json::{Value, json};
 
+use super::ask::{Yes, agreed};
 use super::table::{lay_out, text};
 use super::{EXIT_WRONG, block_on, print, print_json, talk};
 use crate::cli::{NewReplay, ReplayArgs, ReplayCommand, SteeredReplay};
@@ -104,9 +104,9 @@ fn start(new: &NewReplay) -> anyhow::Result<ExitCode> {
         if new.dry_run {
             return Ok(ExitCode::SUCCESS);
         }
-        if !agreed()? {
-            talk("nothing was sent: say --yes to begin without being asked");
-            return Ok(ExitCode::from(EXIT_WRONG));
+        if !agreed("Begin?", Yes::Short)? {
+            talk("nothing was sent");
+            return Ok(ExitCode::SUCCESS);
         }
     }
     let mut replay = block_on(client.post_json("/api/replays", &body))?;
@@ -122,18 +122,6 @@ fn start(new: &NewReplay) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::from(EXIT_WRONG)
     })
-}
-
-/// Asks whoever sits at the terminal; nobody is there to agree anywhere else.
-fn agreed() -> anyhow::Result<bool> {
-    if !io::stdin().is_terminal() {
-        return Ok(false);
-    }
-    write!(io::stderr(), "begin? [y/N] ").context("cannot ask")?;
-    let mut line = String::new();
-    let read = io::stdin().lock().read_line(&mut line);
-    read.context("cannot read the answer")?;
-    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
 }
 
 /// Waits until the replay is over, with a bar where somebody sees it.

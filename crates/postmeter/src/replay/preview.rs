@@ -7,13 +7,12 @@ use anyhow::Context as _;
 use connections::Connection;
 use console::seen::filter::Filter;
 use console::seen::{
-    CallSeen, Outcome, ReplayCounts, ReplayPreview, ReplaySample, ReplayState, RowEnd,
+    CallSeen, Outcome, ReplayCounts, ReplayPreview, ReplaySample, ReplayState, RowEnd, differences,
 };
 use jiff::{SignedDuration, Timestamp};
 use journal::{ClaimKey, Indexed, Place, ReadLimit, Record, Seq, Verdict};
 use shape::{Call, SendFrequency};
 
-use super::differences;
 use super::job::{Job, Span};
 use super::look::{Lens, Look, ends};
 use super::span::spans;
@@ -262,7 +261,7 @@ impl Asked {
         let sent_before = matches!(before.outcome, Outcome::Accepted { .. });
         let earlier = before.call.filter(|_| sent_before);
         let call: CallSeen = call_seen(call);
-        let differences = earlier.map(|earlier| differences::between(&earlier.json, &call.json));
+        let differences = earlier.map(|earlier| differences(&earlier.json, &call.json).0);
         let mut row = row(record, Some(verdict));
         row.ends.push(RowEnd {
             connection: self.connection.name.to_string(),

@@ -64,8 +64,9 @@ fn deploy(server: Server) -> Server {
 
 fn assert_nobody_noticed(seen: &Seen) {
     println!(
-        "{} answered 200, {} answered 503, longest answer {:?}, longest time without a 200 {:?}",
+        "{} answered 200 in {:?}, {} answered 503, longest answer {:?}, longest time without a 200 {:?}",
         seen.taken.len(),
+        seen.lasted,
         seen.turned_away,
         seen.longest,
         seen.gap

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::ActionArgs;
 use crate::client::Client;
-use crate::commands::ask::agreed;
+use crate::commands::ask::{Yes, agreed};
 use crate::commands::events::visible;
 use crate::commands::table::text;
 use crate::commands::{EXIT_WRONG, block_on, print, print_json, talk};
@@ -73,7 +73,7 @@ async fn go(act: &Act, args: &ActionArgs, client: &Client) -> anyhow::Result<Exi
     }
     let letters = if count == 1 { "letter" } else { "letters" };
     let question = format!("{} {count} dead {letters}?", act.verb);
-    if !args.yes && !agreed(&question)? {
+    if !args.yes && !agreed(&question, Yes::Short)? {
         talk("nothing was done");
         return Ok(ExitCode::SUCCESS);
     }

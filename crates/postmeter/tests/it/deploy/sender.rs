@@ -33,6 +33,8 @@ pub(crate) struct Seen {
     pub(crate) longest: Duration,
     /// The longest time between two 200s.
     pub(crate) gap: Duration,
+    /// How long it sent.
+    pub(crate) lasted: Duration,
     last_taken: Option<Instant>,
 }
 
@@ -103,13 +105,19 @@ impl Load {
         while let Some(sender) = self.senders.join_next().await {
             sender.expect("a sender ends well");
         }
-        std::mem::take(&mut self.shared.seen.lock().unwrap())
+        self.seen()
     }
 
     /// Stops at once: whatever is under way is left.
     pub(crate) async fn break_off(mut self) -> Seen {
         self.senders.shutdown().await;
-        std::mem::take(&mut self.shared.seen.lock().unwrap())
+        self.seen()
+    }
+
+    fn seen(&self) -> Seen {
+        let mut seen = std::mem::take(&mut *self.shared.seen.lock().unwrap());
+        seen.lasted = self.shared.begun.elapsed();
+        seen
     }
 }
 
