@@ -15,6 +15,8 @@ mod diff;
 mod document;
 mod edit;
 mod export;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod id;
 mod mistakes;
 mod parse;

@@ -13,11 +13,15 @@ mod access;
 mod assets;
 mod compare;
 mod form;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod pages;
 mod process;
 pub mod seen;
 mod shell;
 #[cfg(test)]
+mod trying;
+#[cfg(all(fuzzing, not(test)))]
 mod trying;
 mod words;
 

@@ -20,6 +20,8 @@ mod backoff;
 mod batch;
 mod bisect;
 mod destination;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod gate;
 mod line;
 mod outbox;

@@ -19,6 +19,8 @@
 mod append;
 mod config;
 mod embedded;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod index;
 mod jetstream;
 mod journal;

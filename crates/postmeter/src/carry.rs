@@ -16,7 +16,7 @@
 //! All of it is kept in settings, so that any node takes part and any step can be
 //! made again.
 
-mod chunk;
+pub(crate) mod chunk;
 mod letter;
 mod receive;
 

@@ -11,15 +11,15 @@
 //! adds the others. Nothing here can stop anything: what cannot be written waits,
 //! what cannot be read is left out.
 
-mod format;
-mod hour;
+pub(crate) mod format;
+pub(crate) mod hour;
 mod intake;
 mod keep;
 mod latency;
 mod live;
 mod page;
 mod recent;
-mod series;
+pub(crate) mod series;
 mod stored;
 mod sums;
 #[cfg(test)]

@@ -7,7 +7,7 @@
 
 mod app_api;
 mod book;
-mod known;
+pub(crate) mod known;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -12,6 +12,8 @@
 
 mod answer;
 mod body;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod router;
 mod signature;
 mod workspaces;

@@ -21,6 +21,8 @@
 
 mod call;
 mod event;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod json;
 mod options;
 mod rules;

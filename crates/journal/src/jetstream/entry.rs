@@ -29,7 +29,7 @@ use crate::index::{ClaimKey, Term, TermKind};
 use crate::place::{Partition, Place, Seq};
 use crate::record::Verdict;
 
-const MAGIC: [u8; 4] = *b"PMs1";
+pub(crate) const MAGIC: [u8; 4] = *b"PMs1";
 const PAGE: u8 = 1;
 const CLAIMS: u8 = 2;
 const RESET: u8 = 3;

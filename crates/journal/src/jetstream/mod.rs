@@ -26,6 +26,8 @@ mod duties;
 mod engine;
 mod entry;
 mod follow;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod join;
 mod kept;
 mod letters;

@@ -12,6 +12,8 @@ mod database;
 mod derived;
 mod erase;
 mod fault;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod generations;
 mod kept;
 pub(crate) mod letters;

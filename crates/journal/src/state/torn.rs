@@ -110,7 +110,7 @@ fn newest_journal(dir: &Path) -> io::Result<Option<PathBuf>> {
 }
 
 /// How many bytes the whole batches take that `journal` begins with.
-fn whole_batches(journal: &[u8]) -> usize {
+pub(super) fn whole_batches(journal: &[u8]) -> usize {
     let mut rest = journal;
     while let Some((_, next)) = after_batch(rest) {
         rest = next;

@@ -1,0 +1,5 @@
+//! See `console::fuzzing`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| console::fuzzing::console(data));

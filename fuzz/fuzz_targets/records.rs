@@ -1,0 +1,5 @@
+//! See `journal::fuzzing`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| journal::fuzzing::records(data));
