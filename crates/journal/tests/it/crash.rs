@@ -6,6 +6,8 @@
 //! - nothing is there that was never appended;
 //! - appending goes on.
 
+mod large;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;

@@ -15,6 +15,7 @@ mod folder;
 mod model;
 mod nats;
 mod old_formats;
+mod power;
 mod rebuild;
 mod segments;
 mod space;

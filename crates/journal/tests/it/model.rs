@@ -2,12 +2,14 @@
 //! whatever order, and however often the journal is opened anew, both say the
 //! same.
 
+mod check;
+
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use journal::{
-    Config, IndexEntry, Indexed, Journal, Place, PutError, Revision, Seq, Settlement, Trace,
-    Verdict,
+    Config, DeadLetterFilter, Draft, IndexEntry, Journal, PutError, Revision, Seq, Settlement,
+    Trace, Verdict,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Cases, TestRunner};
@@ -49,8 +51,15 @@ enum Operation {
     Forget {
         connection: usize,
     },
-    RemoveNewestLetter,
+    RemoveLetter {
+        /// How many are newer.
+        newer: usize,
+    },
     Put {
+        setting: usize,
+        expecting: Expecting,
+    },
+    RemoveSetting {
         setting: usize,
         expecting: Expecting,
     },
@@ -81,14 +90,25 @@ fn operation() -> impl Strategy<Value = Operation> {
             .prop_map(|(connection, back)| Operation::PlaceCursor { connection, back }),
         1 => connection.clone().prop_map(|connection| Operation::ResetClaims { connection }),
         1 => connection.prop_map(|connection| Operation::Forget { connection }),
-        1 => Just(Operation::RemoveNewestLetter),
-        2 => (0..SETTINGS.len(), prop_oneof![Just(Expecting::TheNewest), Just(Expecting::Another)])
+        1 => (0..3_usize).prop_map(|newer| Operation::RemoveLetter { newer }),
+        2 => (0..SETTINGS.len(), expecting())
             .prop_map(|(setting, expecting)| Operation::Put { setting, expecting }),
+        1 => (0..SETTINGS.len(), expecting())
+            .prop_map(|(setting, expecting)| Operation::RemoveSetting { setting, expecting }),
         2 => prop_oneof![Just(Sparing::Unindexed), Just(Sparing::Unsettled)]
             .prop_map(|sparing| Operation::Trim { sparing }),
         1 => Just(Operation::Rebuild),
         2 => Just(Operation::Reopen),
     ]
+}
+
+fn expecting() -> impl Strategy<Value = Expecting> {
+    prop_oneof![Just(Expecting::TheNewest), Just(Expecting::Another)]
+}
+
+/// Where a record was carried over from, if it was.
+fn origin(number: u64) -> Option<Seq> {
+    number.is_multiple_of(3).then(|| seq(number + 1000))
 }
 
 /// Which revision a setting is put over.
@@ -149,7 +169,11 @@ impl Model {
                 break;
             };
             let body = self.new_body(*bytes, *event);
-            answers.push((self.last(), permit.append(draft(body))));
+            let draft = Draft {
+                origin: origin(self.last()),
+                ..draft(body)
+            };
+            answers.push((self.last(), permit.append(draft)));
         }
         for (number, answer) in answers {
             let stored = answer.await.unwrap();
@@ -267,16 +291,42 @@ impl Model {
         }
     }
 
-    async fn remove_newest_letter(&mut self, journal: &Journal) {
-        let filter = journal::DeadLetterFilter {
+    async fn remove_setting(&mut self, journal: &Journal, setting: usize, expecting: Expecting) {
+        let known = self.settings.get(&setting).map(|(_, revision)| *revision);
+        let expected = match (expecting, known) {
+            (Expecting::TheNewest, Some(revision)) => revision,
+            (Expecting::TheNewest, None) => return,
+            (Expecting::Another, _) => Revision::new(9999),
+        };
+        match journal.remove_setting(SETTINGS[setting], expected).await {
+            Ok(()) => {
+                assert_eq!(expecting, Expecting::TheNewest);
+                self.settings.remove(&setting);
+            }
+            Err(PutError::Conflict { found }) => {
+                assert_eq!(expecting, Expecting::Another);
+                assert_eq!(found, known);
+            }
+            Err(PutError::State(error)) => panic!("{error}"),
+        }
+    }
+
+    async fn remove_letter(&mut self, journal: &Journal, newer: usize) {
+        let filter = DeadLetterFilter {
             connection: None,
             after: None,
-            limit: 1,
+            limit: newer + 1,
         };
-        if let Some(newest) = journal.dead_letters(filter).await.unwrap().first() {
-            assert!(journal.remove_dead_letter(newest.id).await.unwrap());
-        }
-        self.letters.pop();
+        let newest = journal.dead_letters(filter).await.unwrap();
+        let Some(doomed) = newest.get(newer) else {
+            return;
+        };
+        let found = journal.dead_letter(doomed.id).await.unwrap();
+        assert_eq!(found.as_ref(), Some(doomed));
+        assert!(journal.remove_dead_letter(doomed.id).await.unwrap());
+        assert!(!journal.remove_dead_letter(doomed.id).await.unwrap());
+        assert_eq!(journal.dead_letter(doomed.id).await.unwrap(), None);
+        self.letters.remove(self.letters.len() - 1 - newer);
     }
 
     async fn trim(&mut self, journal: &Journal, sparing: Sparing) {
@@ -333,8 +383,11 @@ impl Model {
                 self.cursors.remove(connection);
                 self.traces.retain(|(of, _), _| of != connection);
             }
-            Operation::RemoveNewestLetter => self.remove_newest_letter(journal).await,
+            Operation::RemoveLetter { newer } => self.remove_letter(journal, *newer).await,
             Operation::Put { setting, expecting } => self.put(journal, *setting, *expecting).await,
+            Operation::RemoveSetting { setting, expecting } => {
+                self.remove_setting(journal, *setting, *expecting).await;
+            }
             Operation::Trim { sparing } => self.trim(journal, *sparing).await,
             Operation::Rebuild => {
                 journal.rebuild_index().await.unwrap();
@@ -343,106 +396,6 @@ impl Model {
                 self.duplicates.clear();
             }
             Operation::Reopen => (),
-        }
-    }
-
-    /// Everything that can be asked.
-    async fn check(&self, journal: &Journal) {
-        self.check_records(journal).await;
-        for number in 0..self.last() + 2 {
-            let known = number >= self.first.max(1) && number <= self.indexed;
-            let earlier = self.duplicates.get(&number).copied();
-            let verdict =
-                earlier.map_or(Verdict::First, |there| Verdict::DuplicateOf(place(there)));
-            let expected = known.then_some(verdict);
-            assert_eq!(
-                journal.verdict(place(number)).await.unwrap(),
-                expected,
-                "of {number}"
-            );
-        }
-        for event in 0..KEYS {
-            let expected: Vec<Place> = (self.first.max(1)..=self.indexed)
-                .rev()
-                .filter(|number| self.event(*number) == event)
-                .map(place)
-                .collect();
-            let found = journal.look_up(&person(&event.to_string()), 999).await;
-            assert_eq!(found.unwrap(), expected, "of event {event}");
-        }
-        self.check_state(journal).await;
-    }
-
-    async fn check_records(&self, journal: &Journal) {
-        let read = records(read_all(journal).await);
-        let numbers: Vec<u64> = read.iter().map(|record| record.place.seq.get()).collect();
-        let expected: Vec<u64> = (self.first.max(1)..=self.last()).collect();
-        assert_eq!(numbers, expected);
-        for record in &read {
-            let index = usize::try_from(record.place.seq.get() - 1).unwrap();
-            assert_eq!(record.body, self.records[index].0);
-        }
-        let indexed = journal.read_indexed(place(1), ALL).await.unwrap();
-        let up_to = indexed.last().map(|indexed| match indexed {
-            Indexed::Record { record, .. } => record.place.seq.get(),
-            Indexed::Erased(_) | Indexed::Damaged { .. } => panic!("nothing is damaged"),
-        });
-        let expected = (self.indexed >= self.first.max(1)).then_some(self.indexed);
-        assert_eq!(up_to, expected);
-    }
-
-    async fn check_state(&self, journal: &Journal) {
-        for (index, name) in CONNECTIONS.into_iter().enumerate() {
-            let expected = self.cursors.get(&index).copied().map(seq);
-            assert_eq!(journal.cursor(name, P).await.unwrap(), expected);
-            let keys: Vec<_> = (0..KEYS).map(key).collect();
-            let expected: Vec<_> = (0..KEYS)
-                .map(|byte| self.claims.get(&(index, byte)).copied().map(place))
-                .collect();
-            assert_eq!(
-                journal.first_claims(name, P, &keys).await.unwrap(),
-                expected
-            );
-            for number in self.first.max(1)..=self.last() {
-                let behind = self.traces.range((index, number)..=(index, u64::MAX));
-                let covering = behind.rev().map(|(_, trace)| trace.clone());
-                let expected: Vec<_> = covering
-                    .filter(|trace| trace.first <= seq(number))
-                    .collect();
-                let found = journal.traces(name, place(number), 999).await.unwrap();
-                assert_eq!(found, expected, "of {number}");
-            }
-            let filter = journal::DeadLetterFilter {
-                connection: Some(name.to_owned()),
-                after: None,
-                limit: 999,
-            };
-            let letters = journal.dead_letters(filter).await.unwrap();
-            let reasons: Vec<_> = letters
-                .into_iter()
-                .map(|found| found.letter.reason)
-                .collect();
-            let own = self
-                .letters
-                .iter()
-                .rev()
-                .filter(|(of, _)| *of == Some(index));
-            let expected: Vec<_> = own.map(|(_, reason)| reason.clone()).collect();
-            assert_eq!(reasons, expected);
-        }
-        let expected = self.letters.len() as u64;
-        assert_eq!(journal.dead_letter_count().await.unwrap(), expected);
-        let expected: Vec<_> = self
-            .letters
-            .iter()
-            .rev()
-            .map(|(_, reason)| reason.clone())
-            .collect();
-        assert_eq!(reasons(journal).await, expected);
-        for (index, name) in SETTINGS.into_iter().enumerate() {
-            let setting = journal.setting(name).await.unwrap();
-            let found = setting.map(|setting| (setting.value, setting.revision));
-            assert_eq!(found, self.settings.get(&index).cloned());
         }
     }
 }
