@@ -3,16 +3,19 @@
 //!
 //! `fixtures/v1` is the folder of a journal that [`fill`] has filled, written by the
 //! first build; `fixtures/v1-traces` one that [`fill_more`] has filled, written by the
-//! first that keeps traces and origins. Both were opened and closed once more. See
-//! [`copy_folder`] for their files `.keep`. CONTRIBUTING.md says how one is written.
+//! first that keeps traces and origins; `fixtures/v2` one from which [`erase`] has taken
+//! something besides, written by the first that erases. All were opened and closed once
+//! more. See [`copy_folder`] for their files `.keep`. CONTRIBUTING.md says how one is
+//! written.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use journal::{
-    Answer, Config, DeadLetterFilter, Draft, IndexEntry, Journal, NewDeadLetter, Settlement, Tense,
-    Trace,
+    Answer, Config, DeadLetterFilter, Draft, IndexEntry, Journal, Leavings, NewDeadLetter,
+    Settlement, Tense, Trace,
 };
 use tempfile::TempDir;
 
@@ -128,6 +131,18 @@ async fn settle(journal: &Journal, connection: &str, through: u64) {
     journal.settle(settlement).await.unwrap();
 }
 
+/// Erases one record of [`fill_more`], with a letter and a trace that tell of it.
+async fn erase(journal: &Journal) {
+    let records = BTreeMap::from([(place(6), key(6))]);
+    assert_eq!(journal.erase(records, days_later(1)).await.unwrap(), 1);
+    let all = journal.dead_letters(letters()).await.unwrap();
+    let leavings = Leavings {
+        letters: vec![all[0].id],
+        traces: vec![("eu".to_owned(), place(9))],
+    };
+    assert_eq!(journal.scrub(leavings).await.unwrap(), 1);
+}
+
 fn byte(number: u64) -> u8 {
     u8::try_from(number % 5).unwrap()
 }
@@ -232,15 +247,26 @@ async fn a_journal_with_traces_and_origins_opens_with_everything_in_it() {
     let filled = today.open().await;
     fill_more(&filled).await;
     assert!(filled.stats().pieces > 3, "several segments");
+    let opened = opened("v1-traces", &filled).await;
+    assert_eq!(append(&opened.old, "one more").await, place(MORE + 1));
+}
+
+#[tokio::test]
+async fn a_journal_of_format_2_opens_with_all_that_was_not_erased() {
+    let today = Engine::with(|config| config.segment_bytes = 2000);
+    let filled = today.open().await;
+    fill_more(&filled).await;
+    erase(&filled).await;
     if let Some(dir) = asked_for() {
         let again = Engine::with(|config| config.segment_bytes = 2000);
         let journal = again.open().await;
         fill_more(&journal).await;
+        erase(&journal).await;
         let journal = again.reopen(journal).await;
         journal.close().await.unwrap();
         drop(journal);
         keep_folder(again.path(), &dir);
     }
-    let opened = opened("v1-traces", &filled).await;
+    let opened = opened("v2", &filled).await;
     assert_eq!(append(&opened.old, "one more").await, place(MORE + 1));
 }
