@@ -10,7 +10,8 @@
 //! 176..=191 n so many bytes of the input as they are
 //! 192..=207 n so many zeros
 //! 208..=223 n places that are missing
-//! 224..=239   a new segment, named by the next place
+//! 224..=231   a new segment, named by the next place
+//! 232..=239   a tombstone
 //! 240..=255 n the segment ends after n bytes
 //! ```
 
@@ -18,6 +19,7 @@
 
 mod storage;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Once};
 
 use bytes::{Buf as _, Bytes};
@@ -27,7 +29,12 @@ use tokio::runtime::{Builder, Runtime};
 use self::storage::Memory;
 use crate::embedded::log::{Expiry, Log, Storage};
 use crate::record::format;
-use crate::{Affinity, Config, Draft, Entry, ReadLimit, Seq, Tense};
+use crate::{
+    Affinity, ClaimKey, Config, Draft, Entry, Partition, Place, ReadLimit, Seq, Tense, Tombstone,
+};
+
+/// Of every event here: only tombstones keep it.
+const KEY: ClaimKey = ClaimKey::new([7; 16]);
 
 /// Opens a log that consists of what `data` says, reads all of it, goes on and
 /// opens it once more.
@@ -52,6 +59,14 @@ pub fn records(data: &[u8]) {
         "a place is left out or reused"
     );
     check(&log, floor);
+    let doomed = BTreeMap::from([(first, KEY), (place, KEY)]);
+    log.erase(&doomed, Timestamp::UNIX_EPOCH)
+        .expect("memory does not fail");
+    assert_eq!(
+        check(&log, floor).1,
+        place,
+        "a place went with what was erased"
+    );
     let expiry = Expiry {
         now: Timestamp::MAX,
         retention: std::time::Duration::ZERO,
@@ -166,7 +181,8 @@ impl Folder {
                 }
                 192..=207 => self.segment(|bytes| bytes.resize(bytes.len() + n, 0)),
                 208..=223 => self.next = Seq::new(self.next.get() + n as u64),
-                224..=239 => self.name = self.next,
+                224..=231 => self.name = self.next,
+                232..=239 => self.tombstone(),
                 240..=255 => self.segment(|bytes| bytes.truncate(n)),
             }
         }
@@ -175,6 +191,19 @@ impl Folder {
     fn record(&mut self, body_bytes: usize) {
         let (seq, group) = (self.next, self.group.min(self.next));
         self.segment(|bytes| format::encode(&draft(body_bytes), seq, group, bytes));
+        self.next = self.next.next();
+    }
+
+    fn tombstone(&mut self) {
+        let tombstone = Tombstone {
+            place: Place::new(Partition::ZERO, self.next),
+            received_at: Timestamp::UNIX_EPOCH,
+            workspace: "acme".to_owned(),
+            key: KEY,
+            erased_at: Timestamp::UNIX_EPOCH,
+        };
+        let group = self.group.min(self.next);
+        self.segment(|bytes| format::encode_erased(&tombstone, group, bytes));
         self.next = self.next.next();
     }
 
