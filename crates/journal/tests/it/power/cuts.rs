@@ -238,6 +238,8 @@ impl Left<'_> {
         let fits =
             before.records.ends_with(&told.records) && told.records.ends_with(&after.records);
         assert!(fits, "{says}\nfound {:#?}", told.records);
+        let fits = told.traces.is_subset(&before.traces) && told.traces.is_superset(&after.traces);
+        assert!(fits, "{says}\nfound {:#?}", told.traces);
         for ((found, before), after) in told.kept.iter().zip(&before.kept).zip(&after.kept) {
             assert!(
                 found == before || found == after,

@@ -1,5 +1,7 @@
 //! What a journal lives through, and what it tells after each step.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use journal::{
     Answer, Config, DeadLetterFilter, Draft, Entry, Journal, NewDeadLetter, PutError, Setting,
@@ -196,6 +198,8 @@ pub(crate) struct Told {
     pub(crate) records: Vec<String>,
     /// Everything that cannot be derived from them, piece by piece.
     pub(crate) kept: Vec<String>,
+    /// The traces of both connections.
+    pub(crate) traces: BTreeSet<String>,
 }
 
 /// The state after a step, and how many changes the disk had seen by then.
@@ -441,28 +445,30 @@ pub(crate) async fn tell(journal: &Journal) -> Told {
         format!("letters: {}", journal.dead_letter_count().await.unwrap()),
     ];
     let keys: Vec<_> = (0..7).map(key).collect();
+    let mut traces = BTreeSet::new();
     for name in CONNECTIONS {
         let cursor = journal.cursor(name, P).await.unwrap();
         let claims = journal.first_claims(name, P, &keys).await.unwrap();
         let own = journal.dead_letters(letters(Some(name))).await.unwrap();
-        let mut traces = Vec::new();
         for number in 1..=last(journal) {
             for trace in journal.traces(name, place(number), 99).await.unwrap() {
-                traces.push(format!("{trace:?}"));
+                traces.insert(format!("{name}: {trace:?}"));
             }
         }
-        traces.sort();
-        traces.dedup();
         kept.push(format!("cursor of {name}: {cursor:?}"));
-        kept.push(format!("claims of {name}: {claims:?}"));
+        let claims = claims.iter().enumerate();
+        kept.extend(claims.map(|(key, claim)| format!("claim {key} of {name}: {claim:?}")));
         kept.push(format!("letters of {name}: {own:?}"));
-        kept.push(format!("traces of {name}: {traces:?}"));
     }
     for name in SETTINGS {
         let setting = journal.setting(name).await.unwrap();
         kept.push(format!("setting {name}: {setting:?}"));
     }
-    Told { records, kept }
+    Told {
+        records,
+        kept,
+        traces,
+    }
 }
 
 /// What is derived agrees with the records, once the index has caught up.
