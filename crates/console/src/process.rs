@@ -5,6 +5,7 @@
 //! a server.
 
 use connections::{Connection, Connections, Edit, SecretRef};
+use jiff::Timestamp;
 use journal::{DeadLetterId, Place};
 
 use crate::seen::{
@@ -131,6 +132,9 @@ pub trait Process: Clone + Send + Sync + 'static {
         &self,
         place: Place,
     ) -> impl Future<Output = Result<Option<Explained>, Trouble>> + Send;
+
+    /// When the record was erased; none where it was not.
+    fn erased_at(&self, place: Place) -> impl Future<Output = Option<Timestamp>> + Send;
 
     /// Records by event id, message id, delivery id, person or place.
     fn find(&self, words: &str) -> impl Future<Output = Result<Lookup, Trouble>> + Send;

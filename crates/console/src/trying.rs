@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
 use connections::{Connection, Connections, Edit, SecretRef};
 use http_body_util::BodyExt as _;
+use jiff::Timestamp;
 use journal::{DeadLetterId, Place};
 use tower::ServiceExt as _;
 
@@ -250,6 +251,11 @@ impl Process for Trial {
             let explained = scene.explained.clone();
             explained.filter(|explained| explained.row.place == place)
         })
+    }
+
+    async fn erased_at(&self, place: Place) -> Option<Timestamp> {
+        let erased = self.look(|scene| scene.erased).ok().flatten();
+        erased.and_then(|(there, at)| (there == place).then_some(at))
     }
 
     async fn find(&self, words: &str) -> Result<Lookup, Trouble> {

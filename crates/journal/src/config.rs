@@ -56,6 +56,15 @@ impl Config {
     /// How much of a large disk must stay free.
     pub const MIN_FREE_BYTES: u64 = 256 * MIB;
 
+    /// What is left to the mark of a disk that is small: one part in so many.
+    const MIN_FREE_SHARE: u64 = 16;
+
+    /// Below how much free space nothing is taken, on a disk that is so large.
+    pub fn min_free_of(&self, total_bytes: u64) -> u64 {
+        let usual = Self::MIN_FREE_BYTES.min(total_bytes / Self::MIN_FREE_SHARE);
+        self.min_free_bytes.unwrap_or(usual)
+    }
+
     /// The product's defaults for a journal in `dir`.
     pub fn new(dir: impl Into<PathBuf>) -> Config {
         Config {

@@ -129,6 +129,10 @@ impl Process for Desk {
         self.explain_record(place).await.map_err(trouble)
     }
 
+    async fn erased_at(&self, place: Place) -> Option<Timestamp> {
+        self.when_erased(place).await
+    }
+
     async fn find(&self, words: &str) -> Result<Lookup, Trouble> {
         self.search(words).await.map_err(trouble)
     }

@@ -22,6 +22,7 @@ use crate::form::encoded;
 use crate::process::Process;
 use crate::seen::Lookup;
 use crate::shell::{Console, Nav, NoPage, Shell, Visit, answer, page};
+use crate::words::exact;
 
 pub(crate) fn routes<P: Process>() -> Router<Console<P>> {
     Router::new()
@@ -50,16 +51,27 @@ async fn explained<P: Process>(
     visit: &Visit,
     text: &str,
 ) -> Result<Response, NoPage> {
-    let detail = look_up(console, text).await?;
-    let missing = || {
-        NoPage::Missing(format!(
-            "record {text}: it is no place, or not kept (any more)"
-        ))
+    let Some(detail) = look_up(console, text).await? else {
+        return Err(NoPage::Missing(missing(console, text).await));
     };
-    let detail = detail.ok_or_else(missing)?;
     let title = detail.explained.row.name.clone();
     let shell = visit.shell(console, Nav::Debugger, title).await;
     Ok(page(&EventPage { shell, detail }))
+}
+
+/// Why there is nothing to show of a record.
+async fn missing<P: Process>(console: &Console<P>, text: &str) -> String {
+    let erased_at = match place_of(text) {
+        Some(place) => console.process.erased_at(place).await,
+        None => None,
+    };
+    match erased_at {
+        Some(at) => format!(
+            "record {text}: it was erased on {}, with all that was kept of it",
+            exact(at)
+        ),
+        None => format!("record {text}: it is no place, or not kept (any more)"),
+    }
 }
 
 /// What there is to show of a record that an address names; none where there is
@@ -194,6 +206,21 @@ mod tests {
             assert_eq!(answered.status, StatusCode::NOT_FOUND, "{path}");
             assert!(!answered.text.contains("<b>"), "{path}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_record_that_was_erased_is_said_to_be_so() {
+        let mut scene = Scene::busy();
+        scene.erased = Some((place(9), "2026-03-01T12:00:00Z".parse().unwrap()));
+        let trial = Trial::of(scene);
+        let answered = trial.get("/events/9").await;
+        assert_eq!(answered.status, StatusCode::NOT_FOUND);
+        assert!(
+            answered
+                .text
+                .contains("was erased on 1 March 2026, 12:00:00")
+        );
+        assert!(!trial.get("/events/8").await.text.contains("erased"));
     }
 
     #[tokio::test]

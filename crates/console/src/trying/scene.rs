@@ -26,6 +26,8 @@ pub(crate) struct Scene {
     pub(crate) history: Option<History>,
     pub(crate) rows: Vec<Row>,
     pub(crate) explained: Option<Explained>,
+    /// A record that was erased, and when.
+    pub(crate) erased: Option<(Place, Timestamp)>,
     pub(crate) previews: Vec<Preview>,
     pub(crate) letters: Letters,
     pub(crate) letter_list: Vec<LetterSeen>,
@@ -270,6 +272,7 @@ impl Scene {
             history: None,
             rows: Vec::new(),
             explained: None,
+            erased: None,
             previews: Vec::new(),
             letters: Letters::default(),
             letter_list: Vec::new(),

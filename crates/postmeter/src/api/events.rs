@@ -106,7 +106,7 @@ async fn event(State(api): State<Api>, Named(place): Named) -> Result<Response, 
     let at: Place = place.replacen('-', "/", 1).parse().map_err(|_| missing())?;
     match api.desk.explain(at).await? {
         Some(explained) => Ok(Json(answers::explained(&explained)).into_response()),
-        None => Err(match api.desk.erased_at(at).await {
+        None => Err(match api.desk.when_erased(at).await {
             Some(when) => Failure::not_found(format!("record {place} was erased at {when:.3}")),
             None => missing(),
         }),

@@ -61,7 +61,7 @@ impl Desk {
     }
 
     /// When the record at `place` was erased; none where it was not.
-    pub(crate) async fn erased_at(&self, place: Place) -> Option<Timestamp> {
+    pub(crate) async fn when_erased(&self, place: Place) -> Option<Timestamp> {
         match self.operator.journal.record(place).await {
             Err(ReadError::Erased { at, .. }) => Some(at),
             Ok(_) | Err(_) => None,

@@ -42,7 +42,7 @@ const AT_ONCE: usize = 3;
 /// How many events of a run are asked about one by one.
 const ASKED_ABOUT: usize = 3;
 /// What happens in the runs of the gate, besides kills.
-const OTHERS: &str = "pause,sockets,answers,clock";
+const OTHERS: &str = "pause,sockets,answers,clock,disk";
 const POLL: Duration = Duration::from_millis(10);
 
 #[test]

@@ -170,6 +170,23 @@ fn a_folder_that_takes_no_files_is_named() {
 }
 
 #[test]
+fn a_disk_that_is_too_full_for_events_is_named() {
+    let home = Home::new(ONE_CONNECTION, "http://127.0.0.1:9");
+    let dir = home.path("journal");
+    // More than any disk has.
+    home.write(
+        "postmeter.toml",
+        &format!("[journal]\ndir = {dir:?}\nmin_free_bytes = 1_000_000_000_000_000\n"),
+    );
+    finds(
+        &mut doctor(&home),
+        "disk space",
+        "answered 503",
+        "free space on this disk",
+    );
+}
+
+#[test]
 fn a_folder_in_memory_is_named() {
     let dir = TempDir::new_in("/dev/shm").expect("the system's folder in memory");
     let home = Home::new(ONE_CONNECTION, "http://127.0.0.1:9");

@@ -32,9 +32,7 @@ use crate::room::{Room, Shortage};
 const BALLAST: &str = "ballast";
 /// After so many bytes written somebody looks.
 const LOOK_EVERY_BYTES: u64 = 4 * 1024 * 1024;
-/// What is left to the marks of a disk that is small: one part in so many.
-const MIN_FREE_SHARE: u64 = 16;
-/// As above, of the ballast.
+/// What the ballast may take of a disk that is small: one part in so many.
 const BALLAST_SHARE: u64 = 32;
 /// How much more must be free for an end than for a beginning: one part in so many.
 const HYSTERESIS_SHARE: u64 = 8;
@@ -61,9 +59,8 @@ struct Marks {
 
 impl Marks {
     fn of(config: &Config, disk: Capacity) -> Marks {
-        let usual = Config::MIN_FREE_BYTES.min(disk.total_bytes / MIN_FREE_SHARE);
         Marks {
-            min_free: config.min_free_bytes.unwrap_or(usual),
+            min_free: config.min_free_of(disk.total_bytes),
             ballast: config.ballast_bytes.min(disk.total_bytes / BALLAST_SHARE),
         }
     }

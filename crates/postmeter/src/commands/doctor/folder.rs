@@ -27,8 +27,6 @@ const OVER_A_NETWORK: [&str; 10] = [
     "fuse.sshfs",
     "fuse.s3fs",
 ];
-/// Less room than this is none: a few groups of large bodies fill it.
-const HARDLY_ANY_BYTES: u64 = 64 * 1024 * 1024;
 /// What others may do who are not the owner.
 const OTHERS_READ: u32 = 0o077;
 
@@ -177,6 +175,8 @@ fn file_system(dir: &Path, kind: &str) -> Finding {
 #[derive(Clone, Copy)]
 struct Room {
     free: u64,
+    /// Below which nothing is taken.
+    min_free: u64,
     /// What the log takes already.
     used: u64,
     /// What it may take.
@@ -187,6 +187,7 @@ fn room(dir: &Path, limits: &journal::Config) -> anyhow::Result<Room> {
     let stat = rustix::fs::statvfs(existing(dir)).context("cannot ask the file system")?;
     Ok(Room {
         free: stat.f_bavail.saturating_mul(stat.f_frsize),
+        min_free: limits.min_free_of(stat.f_blocks.saturating_mul(stat.f_frsize)),
         used: log_bytes(dir),
         budget: limits.max_bytes,
     })
@@ -212,15 +213,19 @@ fn judge_room(dir: &Path, room: Room) -> Finding {
         size(room.used),
         size(room.budget)
     );
-    if room.free < HARDLY_ANY_BYTES {
-        let advice = "free space on this disk now: once it is full, events are answered 503 and \
-                      wait at Customer.io";
+    if room.free < room.min_free {
+        let found = format!(
+            "{found}; below {} (min_free_bytes) no event is taken: they are answered 503 and wait \
+             at Customer.io",
+            size(room.min_free)
+        );
+        let advice = "free space on this disk now; events are taken again by themselves";
         return check.fail(found, advice);
     }
     let missing = room
         .budget
         .saturating_sub(room.used)
-        .saturating_sub(room.free);
+        .saturating_sub(room.free.saturating_sub(room.min_free));
     if missing > 0 {
         let found = format!(
             "{found}: the disk is full {} before the budget is reached",
@@ -282,12 +287,14 @@ mod tests {
         let levels = [
             (50 * GIB, 0, Level::Ok),
             (15 * GIB, 6 * GIB, Level::Ok),
+            (14 * GIB, 6 * GIB, Level::Warn),
             (10 * GIB, 6 * GIB, Level::Warn),
-            (1024, 20 * GIB, Level::Fail),
+            (GIB / 8, 20 * GIB, Level::Fail),
         ];
         for (free, used, level) in levels {
             let room = Room {
                 free,
+                min_free: GIB / 4,
                 used,
                 budget: 20 * GIB,
             };
