@@ -147,6 +147,17 @@ impl Choice {
         self.href([])
     }
 
+    /// Where a replay of what is shown is asked for; none where everything is, or
+    /// nothing for a mistake.
+    pub(super) fn replay(&self) -> Option<String> {
+        if self.is_all() || !self.mistakes.is_empty() {
+            return None;
+        }
+        let connection = self.connection();
+        let connection = (!connection.is_empty()).then_some(("connection", connection));
+        Some(format!("/replays/new?{}", self.query(connection)))
+    }
+
     /// One chip a channel, and first the one for all of them.
     pub(super) fn channels(&self) -> Vec<Chip> {
         let chip = |channel: Option<Channel>| {
@@ -211,6 +222,18 @@ mod tests {
             read.href([("record", "7")]),
             format!("/debugger?{asked}&record=7")
         );
+    }
+
+    #[test]
+    fn what_is_chosen_can_be_sent_again() {
+        let replay = |query| choice(query).replay();
+        let expected = "/replays/new?filter=connection%3Aeu%20channel%3Asms&connection=eu";
+        let asked = replay("filter=connection%3Aeu+channel%3Asms");
+        assert_eq!(asked.as_deref(), Some(expected));
+        let expected = "/replays/new?filter=person%3A42";
+        assert_eq!(replay("person=42").as_deref(), Some(expected));
+        assert_eq!(replay(""), None);
+        assert_eq!(replay("filter=colour%3Ared"), None);
     }
 
     #[test]
