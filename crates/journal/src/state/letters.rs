@@ -63,11 +63,9 @@ pub(crate) fn decode(row: Bytes) -> Option<NewDeadLetter> {
     }
     let partition = Partition::new(rest.0.try_get_u16().ok()?);
     let place = Place::new(partition, Seq::new(rest.0.try_get_u64().ok()?));
-    let seconds = rest.0.try_get_i64().ok()?;
-    let nanos = rest.0.try_get_i32().ok()?;
     let letter = NewDeadLetter {
         place,
-        buried_at: Timestamp::new(seconds, nanos).ok()?,
+        buried_at: rest.time()?,
         reason: rest.text()?,
         workspace: rest.text()?,
         body: rest.bytes()?,
@@ -90,6 +88,14 @@ impl Rest {
 
     fn text(&mut self) -> Option<String> {
         String::from_utf8(self.bytes()?.into()).ok()
+    }
+
+    /// A time has one row: no second that its nanoseconds take away from.
+    fn time(&mut self) -> Option<Timestamp> {
+        let seconds = self.0.try_get_i64().ok()?;
+        let nanos = self.0.try_get_i32().ok()?;
+        let time = Timestamp::new(seconds, nanos).ok()?;
+        (time.as_second() == seconds && time.subsec_nanosecond() == nanos).then_some(time)
     }
 
     fn answer(&mut self) -> Option<Answer> {

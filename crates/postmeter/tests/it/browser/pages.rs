@@ -242,9 +242,14 @@ async fn every_page_of_a_new_server_keeps_what_pages_promise() {
 async fn every_page_with_data_keeps_what_pages_promise_whatever_strangers_write() {
     let segment = Segment::start();
     let server = fed(&segment).await;
+    let replay = json!({ "connection": "acme-segment", "rate_per_s": 1 });
+    let begun = server.post("/api/replays", &replay).await;
+    assert_eq!(begun["number"], 1, "{begun}");
     // The hostile events are records 10 to 13, the dead letters 14 and 15.
     let first = [
         "/",
+        "/replays/1",
+        "/replays/new?connection=acme-segment&filter=&rate=&look=yes",
         "/debugger",
         "/debugger?record=10",
         "/debugger?record=12",
