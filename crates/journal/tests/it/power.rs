@@ -30,16 +30,16 @@ use self::steps::{Lived, SMALL, Step};
 use self::tree::Tree;
 
 /// How many large workloads of chance there are, where the environment asks for them.
-const ROUNDS: &str = "POSTMETER_POWER_ROUNDS";
+pub(crate) const ROUNDS: &str = "POSTMETER_POWER_ROUNDS";
 /// What the first of them begins with.
-const SEED: &str = "POSTMETER_POWER_SEED";
+pub(crate) const SEED: &str = "POSTMETER_POWER_SEED";
 
 /// A number that the environment gives a longer run.
 #[expect(
     clippy::disallowed_methods,
     reason = "a longer run is asked for by hand"
 )]
-fn asked(name: &str) -> Option<u64> {
+pub(crate) fn asked(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 

@@ -23,7 +23,7 @@ pub(crate) fn home(cluster: &Cluster, name: &str, segment: &Segment) -> Home {
     home
 }
 
-fn three() -> Cluster {
+pub(crate) fn three() -> Cluster {
     Cluster::start(3, Options::default())
 }
 
@@ -34,7 +34,7 @@ fn fed(connections: &Value, node: &str) -> usize {
     partitions.filter(|each| each["node"] == node).count()
 }
 
-async fn until_divided(server: &Server, nodes: &[&str]) {
+pub(crate) async fn until_divided(server: &Server, nodes: &[&str]) {
     let divided = |answer: &Value| {
         let each: Vec<usize> = nodes.iter().map(|node| fed(answer, node)).collect();
         each.iter().sum::<usize>() == 3 && each.iter().all(|fed| *fed > 0)

@@ -1,6 +1,7 @@
 //! Replays: what the journal has goes again, under the ids of the first time, behind
 //! live events, and through kills.
 
+mod nodes;
 mod refusals;
 
 use std::collections::BTreeMap;

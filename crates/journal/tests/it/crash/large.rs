@@ -3,17 +3,10 @@
 
 use super::*;
 use crate::power::chance::Chance;
+use crate::power::{self, asked};
 
 /// How many workloads there are, where the environment does not say.
 const ROUNDS: u64 = 4;
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a longer run is asked for by hand"
-)]
-fn asked(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
 
 fn step(chance: &mut Chance) -> Step {
     match chance.below(10) {
@@ -25,8 +18,8 @@ fn step(chance: &mut Chance) -> Step {
 
 #[test]
 fn power_cuts_in_large_workloads_of_chance_take_nothing_that_was_acknowledged() {
-    let first = asked("POSTMETER_POWER_SEED").unwrap_or(4711);
-    let rounds = asked("POSTMETER_POWER_ROUNDS").unwrap_or(ROUNDS);
+    let first = asked(power::SEED).unwrap_or(4711);
+    let rounds = asked(power::ROUNDS).unwrap_or(ROUNDS);
     let mut cuts = 0;
     for seed in first..first + rounds {
         println!("seed {seed}");
