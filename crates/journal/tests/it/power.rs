@@ -115,7 +115,7 @@ fn a_second_power_cut_while_it_recovers_takes_nothing_either() {
     let Some(lived) = live(Tree::new(), steps) else {
         return;
     };
-    let every = if asked(ROUNDS).is_some() { 7 } else { 300 };
+    let every = if asked(ROUNDS).is_some() { 50 } else { 300 };
     let (mut total, mut changes) = (Checked::default(), 0);
     let mut chance = Chance::of(2);
     let lefts = cuts::all(&lived, 0, outcomes(&FEW_OUTCOMES), &mut chance);
