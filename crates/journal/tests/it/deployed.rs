@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::{AckPolicy, pull};
+use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::stream::Config;
 use futures_util::StreamExt as _;
 use journal::durability::Moment;
@@ -12,7 +14,7 @@ use journal::{Access, ClusterConfig, Journal};
 use tempfile::TempDir;
 
 use crate::durability::{connect, create, examine_all, stream};
-use crate::nats::{Cluster, Options, PASSWORD, ServerPlace, USER, binary};
+use crate::nats::{Cluster, Options, PASSWORD, PATIENCE, ServerPlace, USER, binary};
 use crate::support::{ALL, append, records};
 
 fn shipped() -> PathBuf {
@@ -72,6 +74,23 @@ async fn three_servers_on_the_shipped_configuration_prove_that_they_keep_everyth
     assert_eq!(report.servers.len(), 3);
 }
 
+/// Publishes a record; says its place. That a stream listens is known to all servers
+/// only a moment after it was made.
+async fn publish(context: &Context) -> u64 {
+    let begun = Instant::now();
+    loop {
+        let published = context.publish("pm.log", "record".into()).await.unwrap();
+        match published.await {
+            Ok(stored) => return stored.sequence,
+            Err(error) => {
+                let may_pass = error.kind() == PublishErrorKind::StreamNotFound;
+                assert!(may_pass && begun.elapsed() < PATIENCE, "{error}");
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test]
 async fn the_shipped_permissions_let_a_node_work_and_not_remove_the_journal() {
     let cluster = Cluster::start_with(3, Options::default(), on_loopback);
@@ -82,8 +101,7 @@ async fn the_shipped_permissions_let_a_node_work_and_not_remove_the_journal() {
         ..log()
     };
     create(&context, config).await;
-    let published = context.publish("pm.log", "record".into()).await.unwrap();
-    let place = published.await.unwrap().sequence;
+    let place = publish(&context).await;
     let stream = context.get_stream_no_info("pm-log").await.unwrap();
     let direct = stream.direct_get(place).await.unwrap();
     assert_eq!(direct.payload, "record");
