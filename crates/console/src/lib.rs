@@ -19,9 +19,11 @@ mod pages;
 mod process;
 pub mod seen;
 mod shell;
+// Apart, since the lints know test code by a plain `cfg(test)`.
 #[cfg(test)]
 mod trying;
 #[cfg(all(fuzzing, not(test)))]
+#[expect(dead_code, reason = "only tests need all of it")]
 mod trying;
 mod words;
 
