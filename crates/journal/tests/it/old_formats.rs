@@ -14,8 +14,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use journal::{
-    Answer, Config, DeadLetterFilter, Draft, IndexEntry, Journal, Leavings, NewDeadLetter,
-    Settlement, Tense, Trace,
+    Config, DeadLetterFilter, Draft, IndexEntry, Journal, Leavings, Settlement, Tense, Trace,
 };
 use tempfile::TempDir;
 
@@ -39,18 +38,9 @@ async fn fill(journal: &Journal) {
     };
     let entries = vec![found, entry(2, b'b'), entry(3, b'a'), buried];
     journal.index(P, entries).await.unwrap();
-    let refused = NewDeadLetter {
-        event_name: Some("Email Sent".to_owned()),
-        call: Some(Bytes::from_static(b"{}")),
-        answer: Some(Answer {
-            status: 400,
-            body: Bytes::from_static(b"no"),
-        }),
-        ..letter(2, Some("eu"), "refused")
-    };
     let settlement = Settlement {
         claims: vec![(key(b'x'), place(1))],
-        dead_letters: vec![refused],
+        dead_letters: vec![refused(2, "eu", "refused")],
         ..settlement("eu", 2)
     };
     journal.settle(settlement).await.unwrap();
@@ -107,20 +97,11 @@ async fn fill_more(journal: &Journal) {
 }
 
 async fn settle(journal: &Journal, connection: &str, through: u64) {
-    let refused = NewDeadLetter {
-        event_name: Some("Email Sent".to_owned()),
-        call: Some(Bytes::from_static(b"{}")),
-        answer: Some(Answer {
-            status: 400,
-            body: Bytes::from_static(b"no"),
-        }),
-        ..letter(through, Some(connection), "refused")
-    };
     let settlement = Settlement {
         claims: (1..=through)
             .map(|number| (key(byte(number)), place(number)))
             .collect(),
-        dead_letters: vec![refused],
+        dead_letters: vec![refused(through, connection, "refused")],
         traces: vec![Trace {
             first: seq(through - 3),
             through: seq(through),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::{Timestamp, ToSpan as _};
 use journal::{
-    Affinity, ClaimKey, DeadLetterFilter, Draft, Entry, IndexEntry, Journal, NewDeadLetter,
+    Affinity, Answer, ClaimKey, DeadLetterFilter, Draft, Entry, IndexEntry, Journal, NewDeadLetter,
     Partition, Place, ReadLimit, Record, Seq, Settlement, Stored, Tense, Term, TermKind, Verdict,
 };
 use tokio::time::{sleep, timeout};
@@ -161,6 +161,19 @@ pub(crate) fn letter(number: u64, connection: Option<&str>, reason: &str) -> New
         answer: None,
         workspace: "shop".to_owned(),
         body: Bytes::from_static(b"{}"),
+    }
+}
+
+/// A call that was answered 400.
+pub(crate) fn refused(number: u64, connection: &str, reason: &str) -> NewDeadLetter {
+    NewDeadLetter {
+        event_name: Some("Email Sent".to_owned()),
+        call: Some(Bytes::from_static(b"{}")),
+        answer: Some(Answer {
+            status: 400,
+            body: Bytes::from_static(b"no"),
+        }),
+        ..letter(number, Some(connection), reason)
     }
 }
 

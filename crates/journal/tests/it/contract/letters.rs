@@ -1,7 +1,7 @@
 //! Dead letters.
 
 use bytes::Bytes;
-use journal::{Answer, DeadLetterFilter, DeadLetterId, Journal, NewDeadLetter, Settlement};
+use journal::{DeadLetterFilter, DeadLetterId, Journal, NewDeadLetter, Settlement};
 
 use crate::support::*;
 
@@ -42,14 +42,9 @@ pub(crate) async fn a_dead_letter_reads_back_as_it_was_buried(kind: Kind) {
     let journal = engine.open().await;
     append(&journal, "a").await;
     let buried = NewDeadLetter {
-        event_name: Some("Email Sent".to_owned()),
         call: Some(Bytes::from_static(b"{\"type\":\"track\"}")),
-        answer: Some(Answer {
-            status: 400,
-            body: Bytes::from_static(b"no"),
-        }),
         body: Bytes::from_static(&[0, 255]),
-        ..letter(1, Some("eu"), "refused")
+        ..refused(1, "eu", "refused")
     };
     let settlement = Settlement {
         dead_letters: vec![buried.clone()],

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use journal::{
-    Answer, Config, DeadLetterFilter, Draft, Entry, Journal, NewDeadLetter, PutError, Setting,
-    Settlement, Trace as Done,
+    Config, DeadLetterFilter, Draft, Entry, Journal, PutError, Setting, Settlement, Trace as Done,
 };
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
@@ -377,15 +376,7 @@ async fn settle(journal: &Journal, connection: usize, back: u64) {
     let buried = on_the_way
         .clone()
         .filter(|number| number.is_multiple_of(2))
-        .map(|number| NewDeadLetter {
-            event_name: Some("Email Sent".to_owned()),
-            call: Some(Bytes::from_static(b"{}")),
-            answer: Some(Answer {
-                status: 400,
-                body: Bytes::from_static(b"no"),
-            }),
-            ..letter(number, Some(name), &format!("refused {number}"))
-        });
+        .map(|number| refused(number, name, &format!("refused {number}")));
     let claims = on_the_way
         .clone()
         .map(|number| (key(u8::try_from(number % 7).unwrap()), place(number)));
